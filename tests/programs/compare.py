@@ -25,7 +25,7 @@ from tests.programs.data import NUMPY, as_tensors, inputs
 from tests.programs.description import Description
 from tests.programs.storage import Storage
 from tests.programs.tolerance import SAMPLES, WIDE, Wrong, compare, noise
-from tests.programs.twin import Machine, Twin
+from tests.programs.twin import NOT_COMPUTED, Machine, Twin
 from tests.programs.write import text_of
 from tests.stages import examined
 from wsdl.diagnostics import CompileError, Problems
@@ -39,7 +39,6 @@ from wsdl.syntax.formatter import format_source
 Array = NDArray[Any]
 Samples: TypeAlias = list[dict[str, dict[str, Tensor]]]
 LARGEST = {"f16": 3e4, "f32": 1e15}  # numbers beyond, on the way, overflow somewhere
-NOT_COMPUTED = (RuntimeError, IndexError, ValueError, ZeroDivisionError)  # in PyTorch, as of an empty maximum
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ class Attempt:
 
     def _save(self, program: wsdl.Program, folder: Path, dtype: Precision) -> None:
         """Write a program with its proof, and have ONNX's checker look at all files."""
-        manifest = program.save(folder, proof=True, train=self.program.train is not None and dtype == "f32")
+        manifest = program.save(folder, proof=True, train=bool(self.program.trains) and dtype == "f32")
         for path in sorted(folder.glob("*.onnx")):
             onnx.checker.check_model(str(path), full_check=True)
             self.counts["checked files"] += 1
@@ -210,7 +209,7 @@ class Attempt:
         """The outputs by model, and the largest number on the way; `None` where they aren't finite numbers."""
         ran = Machine(Storage(self.program.groups, self.program.formulas, self.seed), **machine)
         try:
-            with torch.no_grad(), ran.rounding():
+            with torch.set_grad_enabled(self.program.has_gradients), ran.rounding():
                 outputs = _evaluated(self.program, ran, dims, self.seed)
         except NOT_COMPUTED:
             return None

@@ -278,6 +278,24 @@ class Formula:
 
 
 @dataclass(frozen=True, eq=False)
+class Update:
+    """`value` reads parameters by their paths, and tensors of the model."""
+
+    path: str
+    value: Expr
+    every: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Carry:
+    """An input of the model, what it is in the first step on a batch, and the tensor that it is in the next."""
+
+    name: str
+    first: Expr
+    following: str
+
+
+@dataclass(frozen=True, eq=False)
 class Train:
     model: str
     targets: tuple[tuple[str, Type], ...]
@@ -287,6 +305,14 @@ class Train:
     settings: Mapping[str, Any]
     freezes: tuple[str, ...] = ()  # paths, each of a whole slot
     rates: tuple[tuple[str, float], ...] = ()  # learning rates of such paths
+    modes: tuple[tuple[str, str], ...] = ()  # layers with statistics that are frozen, `eval` or `train`
+    updates: tuple[Update, ...] = ()
+    carries: tuple[Carry, ...] = ()
+    called: str = ""  # where there are several
+
+    @property
+    def name(self) -> str:
+        return self.called or self.model
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,8 +324,10 @@ class Description:
     models: tuple[Model, ...]
     groups: tuple[Group, ...] = ()
     formulas: tuple[Formula, ...] = ()
-    train: Train | None = None
+    trains: tuple[Train, ...] = ()
+    turns: str = ""  # how they take turns
     sizes: tuple[Mapping[str, int], ...] = ()
+    has_gradients: bool = False  # among the values of its models
 
     @property
     def dtype(self) -> str:

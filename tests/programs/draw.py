@@ -10,6 +10,7 @@ from typing import Any
 from tests.programs.applied import STATIC, applied, assign, of_own_block
 from tests.programs.description import Block, Description, Expr, Layer, Model, Size, Type, expr
 from tests.programs.draw_formulas import formulas
+from tests.programs.draw_gradients import gradients
 from tests.programs.draw_sharing import groups
 from tests.programs.draw_training import training
 from tests.programs.layers import standard
@@ -40,6 +41,7 @@ def draw(seed: int, off: frozenset[str] = frozenset()) -> Description:
     program = Description(tuple(blocks), layers, tuple(models), sizes=_sizes(random))
     program = groups(program, random, seed)
     program = formulas(program, Random(f"formulas/{seed}"), seed)
+    program = gradients(program, Random(f"gradients/{seed}"), seed)
     return training(program, random, seed, dtype)
 
 

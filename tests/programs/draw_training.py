@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from random import Random
 
@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tests.programs.chance import random_numbers
 from tests.programs.data import arrays, as_tensors, evaluated, inputs
 from tests.programs.description import Assign, Description, Expr, Layer, Model, Size, Train, Type, expr, variable
+from tests.programs.draw_updates import carries, modes, updates
 from tests.programs.storage import Storage
 from tests.programs.twin import Frame, Machine, Twin
 
@@ -48,13 +50,23 @@ MEASURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def training(program: Description, random: Random, seed: int, dtype: str) -> Description:
-    """The program with a training, where something in it can be trained."""
+    """The program with a training, or with two that take turns, where something in it can be trained."""
     if dtype == "f16" or random.random() < 0.2:  # of Adam's numbers 16 bits hold few
         return program
+    names = ["first", "second"] if random.random() < 0.2 else [""]
+    trains = tuple(train for name in names if (train := _training(program, random, seed, dtype, name)) is not None)
+    if len(trains) < 2:
+        return replace(program, trains=tuple(replace(train, called="") for train in trains))
+    kind, counts = random.choice(["turns", "turns", "mix"]), [random.choice([1, 1, 2]) for _ in trains]
+    turns = ", ".join(f"{train.name} {count}" for train, count in zip(trains, counts, strict=True))
+    return replace(program, trains=trains, turns=f"{kind} {{ {turns} }}")
+
+
+def _training(program: Description, random: Random, seed: int, dtype: str, called: str) -> Train | None:
     model = random.choice(program.models)
     outputs = [(name, value.type) for name, value in model.outputs if value.type.dtype == dtype]
     if not outputs:
-        return program
+        return None
     losses, metrics, targets = [], [], dict[str, Type]()
     for i in range(random.choice([1, 1, 2])):
         losses.append(_loss(random, *random.choice(outputs), i, targets))
@@ -70,12 +82,8 @@ def training(program: Description, random: Random, seed: int, dtype: str) -> Des
         metrics.append((f"metric{i}", expr(Type("f32"), text, lambda _, a, b, f=measure: f(a, b), *read)))
     if random.random() < 0.3 and (punished := _punished(model, random)):
         losses.append(punished)
-    train = Train(model.name, tuple(targets.items()), tuple(losses), tuple(metrics), *_optimizer(random))
-    drawn = replace(program, train=train)
-    reached = _reached(drawn, seed)
-    if reached is None or not all(reached.values()):
-        return program
-    return _with_paths(drawn, random, seed)
+    train = Train(model.name, tuple(targets.items()), tuple(losses), tuple(metrics), *_optimizer(random), called=called)
+    return _with_paths(program, train, random, seed) if _is_trained(program, train, seed) else None
 
 
 def _loss(random: Random, name: str, type: Type, number: int, targets: dict[str, Type]) -> Expr:
@@ -103,6 +111,9 @@ def _loss(random: Random, name: str, type: Type, number: int, targets: dict[str,
         per_row = lambda _, a, b: ((a - b) ** 2).mean(axes).mean()  # noqa: E731  # beside its text
         return expr(Type("f32"), f"mean(({{0}} - {{1}}) ** 2, axis={axes})", per_row, out, target)
     text, loss = random.choice([*LOSSES.items()])
+    if text.count("{0}") == 1 and random.random() < 0.3:  # of the seed of the run
+        noise = random_numbers("random_normal", type.shape, type.dtype)
+        out = expr(type, "({0} + 0.1 * {1})", lambda _, a, r: a + 0.1 * r, out, noise)
     return expr(Type("f32"), text, lambda _, a, b: loss(a, b), out, target)
 
 
@@ -139,33 +150,45 @@ def _optimizer(random: Random) -> tuple[str, dict[str, object]]:
     return name, settings
 
 
-def _reached(program: Description, seed: int) -> dict[str, bool] | None:
-    """Does each loss have a finite value and depend on something that is trained? `None` where it can't be computed."""
-    ran = step(program, seed)
-    if ran is None:
-        return None
-    return {str(i): bool(loss.requires_grad and torch.isfinite(loss)) for i, loss in enumerate(ran.losses)}
+def _is_trained(program: Description, train: Train, seed: int) -> bool:
+    """Does each loss have a finite value and depend on something that is trained?"""
+    ran = step(program, train, seed)
+    return ran is not None and all(ran.is_trained(loss) and bool(torch.isfinite(loss)) for loss in ran.losses)
 
 
-def _with_paths(program: Description, random: Random, seed: int) -> Description:
-    """The program with some slots frozen, as long as each loss still depends on something, and others with a rate."""
-    train = program.train
-    assert train is not None
+def _with_paths(program: Description, train: Train, random: Random, seed: int) -> Train:
+    """The training with some slots frozen, as long as each loss still depends on something, others with a rate of their
+    own, and what changes without gradients."""
     storage = evaluated(program, seed).storage
     tied = {storage.owner(path) for path in storage.ties} | storage.ties.keys()
     for formula in program.formulas:
         tied |= {slot.path for slot in (formula.target, *formula.sources)}
     below = f"{train.model}."
-    free = [s.path.removeprefix(below) for s in storage.slots.values() if not s.is_state and s.path not in tied]
-    free = [path for path in free if f"{below}{path}" in storage.slots]
-    chosen = tuple(sorted(random.sample(free, min(len(free), random.choice([0, 0, 1, 2])))))
-    frozen = replace(program, train=replace(train, freezes=chosen))
-    ran = step(frozen, seed) if chosen else None
-    if ran is not None and all(loss.requires_grad for loss in ran.losses):
-        train = replace(train, freezes=chosen)
-    others = [path for path in free if path not in train.freezes]
+    slots = [slot for slot in storage.slots.values() if slot.path.startswith(below) and slot.path not in tied]
+    free = [slot for slot in slots if not slot.is_state]
+    paths = [slot.path.removeprefix(below) for slot in free]
+    freezable = [] if program.has_gradients else paths
+    chosen = tuple(sorted(random.sample(freezable, min(len(freezable), random.choice([0, 0, 1, 2])))))
+    still = () if program.has_gradients else modes(storage, free, train, random)
+    for frozen in (replace(train, freezes=chosen), replace(train, modes=still)):
+        if frozen != train and _is_trained(program, frozen, seed):
+            train = frozen
+            break
+    others = [path for path in paths if path not in train.freezes and not _is_frozen(train, path)]
     rates = tuple((path, 0.05) for path in random.sample(others, min(len(others), random.choice([0, 0, 0, 1]))))
-    return replace(program, train=replace(train, rates=rates))
+    train = replace(train, rates=rates, updates=updates(program, train, free, random))
+    carried = replace(train, carries=carries(program, train, random))
+    return carried if _is_trained(program, carried, seed) and _changes(program, carried, seed) else train
+
+
+def _changes(program: Description, train: Train, seed: int) -> bool:
+    """Is each carried input another tensor in the next step?"""
+    ran = step(program, train, seed)
+    return ran is not None and all(ran.frame.values[c.following] is not ran.frame.values[c.name] for c in train.carries)
+
+
+def _is_frozen(train: Train, path: str) -> bool:
+    return any(path.startswith(f"{layer}.") for layer, _ in train.modes)
 
 
 class Step:
@@ -174,25 +197,44 @@ class Step:
     def __init__(self, machine: Machine, losses: list[Tensor], metrics: dict[str, Tensor], frame: Frame) -> None:
         self.machine, self.losses, self.metrics, self.frame = machine, losses, metrics, frame
 
+    def is_trained(self, loss: Tensor) -> bool:
+        """Does it depend on something that is trained?"""
+        leaves = [leaf for leaf in self.machine.storage.leaves.values() if leaf.requires_grad]
+        if not loss.requires_grad or not leaves:
+            return False
+        found = torch.autograd.grad(loss.sum(), leaves, retain_graph=True, allow_unused=True)
+        return any(gradient is not None for gradient in found)
+
     @property
     def loss(self) -> Tensor:
         return torch.stack([loss.reshape(()) for loss in self.losses]).sum()
 
 
 def step(
-    program: Description, seed: int, rows: int | None = None, is_training: bool = True, **machine: object
+    program: Description,
+    train: Train,
+    seed: int,
+    *,
+    stored: Mapping[str, Tensor] = {},
+    carried: Mapping[str, Tensor] = {},
+    is_training: bool = True,
+    **machine: object,
 ) -> Step | None:
-    """The objective of the program's training on its usual sizes; `None` where it can't be computed."""
-    train = program.train
-    assert train is not None
+    """The objective of a training on its usual sizes; `None` where it can't be computed. `stored` has tensors that
+    differ from the initial ones by the paths of their owners, `carried` the carried inputs unless it's the first step
+    on a batch."""
     dims = dict(program.sizes[0])
     frozen = {f"{train.model}.{path}" for path in train.freezes}
-    settings: dict[str, object] = {"is_training": is_training, "frozen": frozenset(frozen), **machine}
-    ran = Machine(Storage(program.groups, program.formulas, seed), **settings)  # type: ignore[arg-type]  # its fields
+    modes = {f"{train.model}.{path}": mode for path, mode in train.modes}
+    settings = {"is_training": is_training, "frozen": frozenset(frozen), "modes": modes, "training": train.called}
+    ran = Machine(Storage(program.groups, program.formulas, seed, stored), **{**settings, **machine})  # type: ignore[arg-type]  # its fields
     batch = as_tensors(inputs(program, train.model, dims, seed))
     with ran.rounding():
+        twin = Twin(program, ran)
+        empty = Frame(twin.root, dims=dims)
+        batch |= {carry.name: carried.get(carry.name, empty.value(carry.first)) for carry in train.carries}
         try:
-            frame = Twin(program, ran).frame(train.model, batch, dims)
+            frame = twin.frame(train.model, batch, dims)
         except ValueError:  # of a batch norm that sees one value
             return None
         frame.values.update(as_tensors(arrays(dict(train.targets), dims, seed)))

@@ -191,14 +191,16 @@ def a_batch_norm(s: Scope, x: Type) -> Drawn | None:
         c, axes = x.shape[1], [0, *range(2, x.ndim)]
         weight, bias = m.param("weight", c, kind="gain"), m.param("bias", c)
         mean, var = m.param("running_mean", c, kind="statistic"), m.param("running_var", c, kind="variance")
-        if m.machine.is_training:
+        mode = m.machine.mode(m.path)
+        if m.machine.is_training and mode != "eval":
             count = x.numel() // c
             if count < 2:
                 raise ValueError("there is no variance of one number")
             batch_mean, batch_var = x.mean(axes), x.var(axes, correction=0)
             unbiased = batch_var * count / (count - 1)
             for name, old, new in (("running_mean", mean, batch_mean), ("running_var", var, unbiased)):
-                m.machine.statistics[m.below(name)] = (0.9 * old + 0.1 * new).detach()
+                if not mode:
+                    m.machine.statistics[m.below(name)] = (0.9 * old + 0.1 * new).detach()
             mean, var = batch_mean, batch_var
         mean, var, weight, bias = (each.reshape(c, *[1] * (x.ndim - 2)) for each in (mean, var, weight, bias))
         return (x - mean) / torch.sqrt(var + 1e-5) * weight + bias

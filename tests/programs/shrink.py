@@ -17,6 +17,7 @@ from tests.programs.description import (
     Model,
     Scan,
     Statement,
+    Train,
     Type,
     variable,
 )
@@ -41,36 +42,46 @@ def shrunk(program: Description, fails: Callable[[Description], bool], attempts:
 
 def _smaller(program: Description) -> Iterator[Description]:
     """Programs with one piece less, the largest pieces first."""
-    if program.train is not None:
-        yield replace(program, train=None)
+    if program.trains:
+        yield replace(program, trains=(), turns="")
+    if program.turns:
+        yield replace(program, turns="")
+        yield from (replace(program, trains=(train,), turns="") for train in program.trains)
     if len(program.models) > 1:
         for models in _without(program.models):
-            kept = program.train if program.train and any(m.name == program.train.model for m in models) else None
-            yield replace(program, models=models, train=kept)
+            if all(any(m.name == train.model for m in models) for train in program.trains):
+                yield replace(program, models=models)
     yield from (replace(program, groups=groups) for groups in _without(program.groups))
     yield from (replace(program, formulas=formulas) for formulas in _without(program.formulas))
     if len(program.sizes) > 1:
         yield from (replace(program, sizes=sizes) for sizes in _without(program.sizes))
     yield from (replace(program, layers=layers) for layers in _without(program.layers))
     yield from (replace(program, blocks=blocks) for blocks in _without(program.blocks))
-    if program.train is not None:
-        train = program.train
-        yield from (replace(program, train=replace(train, metrics=m)) for m in _without(train.metrics))
-        yield from (replace(program, train=replace(train, losses=m)) for m in _without(train.losses) if m)
-        yield from (replace(program, train=replace(train, freezes=m)) for m in _without(train.freezes))
-        yield from (replace(program, train=replace(train, rates=m)) for m in _without(train.rates))
-        yield from (
-            replace(program, train=replace(train, settings={k: v for k, v in train.settings.items() if k != left}))
-            for left in train.settings
-            if left != "lr"
-        )
-        yield from (replace(program, train=replace(train, targets=m)) for m in _without(train.targets))
+    for i, train in enumerate(program.trains):
+        for smaller in _smaller_train(train):
+            yield replace(program, trains=(*program.trains[:i], smaller, *program.trains[i + 1 :]))
     for i, model in enumerate(program.models):
         for other in _smaller_model(model):
             yield replace(program, models=(*program.models[:i], other, *program.models[i + 1 :]))
     for i, block in enumerate(program.blocks):
         for kind in _smaller_block(block):
             yield replace(program, blocks=(*program.blocks[:i], kind, *program.blocks[i + 1 :]))
+
+
+def _smaller_train(train: Train) -> Iterator[Train]:
+    yield from (replace(train, metrics=m) for m in _without(train.metrics))
+    yield from (replace(train, losses=m) for m in _without(train.losses) if m)
+    yield from (replace(train, updates=m) for m in _without(train.updates))
+    yield from (replace(train, carries=m) for m in _without(train.carries))
+    yield from (replace(train, modes=m) for m in _without(train.modes))
+    yield from (replace(train, freezes=m) for m in _without(train.freezes))
+    yield from (replace(train, rates=m) for m in _without(train.rates))
+    yield from (
+        replace(train, settings={k: v for k, v in train.settings.items() if k != left})
+        for left in train.settings
+        if left != "lr"
+    )
+    yield from (replace(train, targets=m) for m in _without(train.targets))
 
 
 def _without(items: Sequence[object]) -> Iterator[tuple]:  # type: ignore[type-arg]  # of whatever the items are

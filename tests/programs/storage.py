@@ -3,7 +3,7 @@ with a formula is computed where it is read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from zlib import crc32
 
 import numpy as np
@@ -16,11 +16,17 @@ from tests.programs.description import Formula, Group, Slot, View
 class Storage:
     """The stored tensors (`leaves`) of a program by the path of the slot that owns them, made when first read.
 
-    Numbers follow from the seed and the path alone, and are such that `f32` holds them.
+    Numbers follow from the seed and the path alone, and are such that `f32` holds them; or they are `given` for owners.
     """
 
-    def __init__(self, groups: Sequence[Group] = (), formulas: Sequence[Formula] = (), seed: int = 0) -> None:
-        self.seed = seed
+    def __init__(
+        self,
+        groups: Sequence[Group] = (),
+        formulas: Sequence[Formula] = (),
+        seed: int = 0,
+        given: Mapping[str, Tensor] = {},
+    ) -> None:
+        self.seed, self.given = seed, given
         self.slots: dict[str, Slot] = {}
         self.leaves: dict[str, Tensor] = {}
         self.ties: dict[str, tuple[Slot, tuple[View, ...], tuple[View, ...]]] = {}  # to an owner: its view, and mine
@@ -70,8 +76,8 @@ class Storage:
             numbers = rng.uniform(0.5, 1.5, shape)
         else:
             numbers = rng.normal(1 if kind == "gain" else 0, 0.3, shape)
-        leaf = torch.tensor(numbers.astype(np.float32).astype(np.float64))
-        return leaf.requires_grad_(kind in ("weight", "gain"))
+        leaf = self.given[path] if path in self.given else torch.tensor(numbers.astype(np.float32).astype(np.float64))
+        return leaf.detach().clone().requires_grad_(kind in ("weight", "gain"))
 
 
 def through(tensor: Tensor, view: Sequence[View], own: Sequence[View]) -> Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import tests.programs.axes  # noqa: F401  # its operations are drawn, too
+import tests.programs.axes
+import tests.programs.chance  # noqa: F401  # their operations are drawn, too
 from tests.programs.applied import (
     RANK,
     a_layer,

@@ -14,7 +14,7 @@ from tests.programs.fuzz import outcome, report
 from tests.programs.shrink import shrunk
 from tests.programs.write import text_of
 
-CASES = 100
+CASES = 80
 PARTS = 4
 
 

@@ -7,8 +7,9 @@ then move is how much of the difference to a run in fewer bits its rounding expl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,10 +34,16 @@ from tests.programs.description import (
 from tests.programs.rounding import Rounding
 from tests.programs.storage import Storage
 
+NOT_COMPUTED = (RuntimeError, IndexError, ValueError, ZeroDivisionError)  # in PyTorch, as of an empty maximum
+
 
 @dataclass
 class Machine:
-    """What all frames of one evaluation have in common. `largest` is the largest number that came up."""
+    """What all frames of one evaluation have in common. `largest` is the largest number that came up.
+
+    Random numbers depend on `run_seed`, on `step`, on the name of the `training` where it isn't that of
+    the model, on the steps of the `scans` around, and on how often they were `drawn` at a path by an operation.
+    """
 
     storage: Storage
     noise: float = 0.0
@@ -47,9 +54,19 @@ class Machine:
     largest: float = 0.0
     statistics: dict[str, Tensor] = field(default_factory=dict)  # what batches make of states, by path
     frozen: frozenset[str] = frozenset()
+    modes: Mapping[str, str] = field(default_factory=dict)  # of frozen layers, by path
+    run_seed: int = 0
+    step: int = 0
+    training: str = ""
+    scans: tuple[int, ...] = ()
+    drawn: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._generator = torch.Generator().manual_seed(self.noise_seed)
+
+    def mode(self, path: str) -> str:
+        """In which mode a layer is frozen; empty if it isn't."""
+        return next((mode for layer, mode in self.modes.items() if f"{path}.".startswith(f"{layer}.")), "")
 
     def rounding(self) -> AbstractContextManager[object]:
         """While it is entered, what is computed, forward or backward, is off as on a machine with few bits."""
@@ -100,7 +117,7 @@ class Module:
         read = self.machine.storage.read(path, shape, kind)
         if path in self.machine.statistics:
             read = self.machine.statistics[path]
-        if path in self.machine.frozen:
+        if path in self.machine.frozen or self.machine.mode(path):
             read = read.detach()
         return self.machine.read(read)
 
@@ -149,6 +166,23 @@ class Frame:
     def value(self, expr: Expr) -> Any:
         return self.machine.seen(expr.torch(self, *(self.value(arg) for arg in expr.args)))
 
+    # -- steps of a scan -----------------------------------------------------------------------------------------------
+
+    def run_step(self, number: int, body: Sequence[Statement], before: Mapping[tuple[str, str], int]) -> None:
+        """A step of a scan. All of its steps draw at the same places, behind what was drawn `before`."""
+        machine = self.machine
+        machine.drawn = Counter(before)
+        machine.scans = (*machine.scans, number)
+        self.run(body)
+        machine.scans = machine.scans[:-1]
+
+    def only_count_draws(self, body: Sequence[Statement]) -> None:
+        """Of a scan that makes no step."""
+        scans = self.machine.scans
+        with suppress(*NOT_COMPUTED):
+            self.run_step(0, body, self.machine.drawn)
+        self.machine.scans = scans
+
     # -- statements ----------------------------------------------------------------------------------------------------
 
     def run(self, body: Sequence[Statement]) -> None:
@@ -193,11 +227,17 @@ class Frame:
         length = scan.along.value(self.sizes)
         order = range(length - 1, -1, -1) if scan.is_reverse else range(length)
         rows: dict[int, list[Tensor]] = {}
+        drawn = self.machine.drawn
+        if not length:
+            inner = self.inner()
+            inner.values.update({name: value.sum(scan.axis) for name, value in sequences.items()})
+            inner.values.update(carried)
+            inner.only_count_draws(scan.body)
         for step in order:
             inner = self.inner()
             inner.values.update({name: value.select(scan.axis, step) for name, value in sequences.items()})
             inner.values.update(carried)
-            inner.run(scan.body)
+            inner.run_step(step, scan.body, drawn)
             carried = {name: inner.values[name] for name in carried}
             rows[step] = [inner.value(value) for value in scan.emits]
         self.values.update(carried)
@@ -207,11 +247,17 @@ class Frame:
     def _count(self, count: Count) -> None:
         carried = {name: self.value(start) for name, start in count.carried}
         rows: list[list[Tensor]] = []
+        drawn = self.machine.drawn
+        if not count.steps:
+            inner = self.inner()
+            inner.values.update(carried)
+            inner.numbers[count.name] = 0
+            inner.only_count_draws(count.body)
         for step in range(count.steps):
             inner = self.inner()
             inner.values.update(carried)
             inner.numbers[count.name] = step
-            inner.run(count.body)
+            inner.run_step(step, count.body, drawn)
             carried = {name: inner.values[name] for name in carried}
             rows.append([inner.value(value) for value in count.emits])
         self.values.update(carried)
@@ -262,10 +308,15 @@ class Twin:
         model = self.program.model(name)
         module = self._modules.setdefault(name, Module(name, self.machine))
         frame = Frame(module, layers=dict(self._layers), dims=dict(dims))
-        frame.values.update({n: self.machine.read(inputs[n]) for n, _ in model.inputs})
+        self.machine.drawn.clear()
+        frame.values.update({n: self._input(inputs[n]) for n, _ in model.inputs})
         frame.run(model.body)
         frame.values.update({n: frame.value(value) for n, value in model.outputs})
         return frame
+
+    def _input(self, x: Tensor) -> Tensor:
+        is_variable = self.program.has_gradients and x.is_floating_point()
+        return self.machine.read(x.detach().requires_grad_() if is_variable else x)
 
     def outputs(self, name: str, inputs: Mapping[str, Tensor], dims: Mapping[str, int]) -> dict[str, Tensor]:
         frame = self.frame(name, inputs, dims)

@@ -31,7 +31,8 @@ def text_of(program: Description) -> str:
         *(f"share {group.name}{' ' * bool(group.name)}{{ {group.text} }}" for group in program.groups if group.text),
         *(f"param {slot.path}: {program.dtype}{[*slot.shape]}" for f in program.formulas for slot in f.brings),
         *(f"param {formula.target.path} = {formula.text}" for formula in program.formulas),
-        *([_train(program.train)] if program.train else []),
+        *map(_train, program.trains),
+        *([program.turns] if program.turns else []),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -43,7 +44,7 @@ def _indented(lines: Iterable[str]) -> str:
 def _block(block: Block) -> str:
     settings = ", ".join(f"{name}: int = {value}" for name, value in block.settings)
     inputs = ", ".join(f"{name}: {_without_dtype(type)}" for name, type in block.inputs)
-    body = _indented([*_statements(block.body), f"return {_listed(block.results)}"])
+    body = _indented([*statements(block.body), f"return {_listed(block.results)}"])
     return f"block {block.name}({settings})({inputs}) {{\n{body}}}"
 
 
@@ -54,7 +55,7 @@ def _without_dtype(type: Type) -> str:
 def _model(model: Model) -> str:
     inputs = ", ".join(f"{name}: {type}" for name, type in model.inputs)
     outputs = ", ".join(f"{name}: {value.type}" for name, value in model.outputs)
-    body = _indented([*_statements(model.body), f"return {_listed([value for _, value in model.outputs])}"])
+    body = _indented([*statements(model.body), f"return {_listed([value for _, value in model.outputs])}"])
     return f"model {model.name}({inputs}) -> ({outputs}) {{\n{body}}}"
 
 
@@ -62,13 +63,18 @@ def _train(train: Train) -> str:
     targets = ", ".join(f"{name}: {type}" for name, type in train.targets)
     settings = ", ".join(f"{name}={_number(value)}" for name, value in train.settings.items())
     lines = [
+        *(f"carry {carry.name} = {carry.first}" for carry in train.carries),
         *(f"loss {loss}" for loss in train.losses),
         *(f"metric {name} = {value}" for name, value in train.metrics),
         f"optimizer {train.optimizer}({settings})",
         *(f"freeze {path}" for path in train.freezes),
+        *(f"freeze {path} {mode}" for path, mode in train.modes),
         *(f"lr {path} = {rate}" for path, rate in train.rates),
+        *(f"update {u.path} = {u.value}{f' every {u.every}' if u.every > 1 else ''}" for u in train.updates),
+        *(f"{carry.name} = {carry.following}" for carry in train.carries),
     ]
-    return f"train {train.model}({targets}) {{\n{_indented(lines)}}}"
+    name = f"{train.called} of {train.model}" if train.called else train.model
+    return f"train {name}({targets}) {{\n{_indented(lines)}}}"
 
 
 def _number(value: object) -> str:
@@ -79,13 +85,13 @@ def _listed(values: Sequence[Expr]) -> str:
     return ", ".join(map(str, values))
 
 
-def _statements(body: Sequence[Statement]) -> Iterator[str]:
+def statements(body: Sequence[Statement]) -> Iterator[str]:
     for statement in body:
         yield from _statement(statement)
 
 
 def _within(head: str, body: Sequence[Statement], last: Sequence[str] = ()) -> list[str]:
-    return [f"{head} {{", *(f"    {line}" for line in [*_statements(body), *last])]
+    return [f"{head} {{", *(f"    {line}" for line in [*statements(body), *last])]
 
 
 def _statement(statement: Statement) -> list[str]:
