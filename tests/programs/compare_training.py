@@ -98,6 +98,7 @@ class _Training:
         trainer = self._trainer(compiled)
         self.made("a step", compiled, trainer, twins, 1)
         between = trainer.state
+        assert twins.exact is not None
         stored = stored_now(compiled, trainer, twins.machine.storage)
         carried = {c.name: twins.exact.frame.values[c.following].detach() for c in self.train.carries}
         following = _Twins(self.attempt, self.train, stored=stored, carried=carried, step=1)

@@ -100,9 +100,9 @@ def carried(objective: Objective, carries: Mapping[str, Carry], frame: Frame, co
     values: dict[Value, Value] = {}
     following: dict[str, Value] = {}
     training = context.mode.training
-    given = size_sources([v.type for v in objective.graph.inputs if v.name not in carries])
+    sources = size_sources([v.type for v in objective.graph.inputs if v.name not in carries])
     for carry in carries.values():
-        unknown = {name for dim in carry.value.type.shape for name in dim.names()} - given.keys()
+        unknown = {name for dim in carry.value.type.shape for name in dim.names()} - sources.keys()
         if unknown:
             context.error(
                 "E0847",
