@@ -173,6 +173,44 @@ def test_a_way_of_sharing_in_dot() -> None:
     assert len(re.findall(r"^  c0p\d -> c0 ", text, re.MULTILINE)) == 2
 
 
+def test_what_is_not_trained_is_marked() -> None:
+    written = drawn(
+        """
+        model net(x: f32[n, 8], z: f32[n, 8]) -> (y: f32[n, 8], t: f32[n, 8], next_z: f32[n, 8]) {
+            layer body = Dense(8)
+            layer online = Dense(8)
+            layer target = Dense(8)
+            layer norm = BatchNorm()
+            state seen: [8] = zeros
+            h = norm(body(x) + z)
+            return online(h), target(h) - exp(seen ** 2), h
+        }
+        train net() {
+            freeze body, target
+            carry z = zeros([n, 8])
+            loss mse(y, x)
+            optimizer SGD(lr=0.1)
+            update target = 0.9 * target + 0.1 * online
+            update seen = mean(next_z, axis=0)
+            z = next_z
+        }
+        """
+    )
+    boxes = {unit.path: unit.role for unit in written.models["net"] if isinstance(unit, Box)}
+    assert boxes == {"net.body": "frozen", "net.online": "", "net.target": "updated", "net.norm": ""}
+    assert [port.name for port in written.models["net"] if isinstance(port, Port) and port.is_carried] == ["z"]
+    assert [(tensors.name, tensors.role) for tensors in written.shared] == [("seen", "updated")]
+    lines = dot(written).splitlines()
+    assert [line for line in lines if "Dense" in line and "dashed" in line and "frozen" in line]
+    assert [line for line in lines if "Dense" in line and "peripheries=2" in line and "updated" in line]
+
+
+def test_what_joined_operations_read_is_drawn_once() -> None:
+    text = "model m(x: f32[n, 4]) -> (y: f32[n, 4], z: f32[n, 4]) {{ {} return x + exp(a ** 2), x - exp(b ** 2) }}"
+    written = dot(drawn(text.format("\n param a: [4]\n param b: [4]\n share { a, b }\n")))
+    assert [line.split()[2] for line in written.splitlines() if line.startswith("  s0 ->")] == ["n1", "n3"]
+
+
 def test_dot_on_stdout_and_in_a_file(wsdl: Wsdl) -> None:
     done = wsdl("graph", "tied.wsd")
     assert done.out.startswith("digraph {")

@@ -37,6 +37,35 @@ model lm(ids: i64[n, t]) -> (logits: f32[n, t, 100]) {
 """
 
 
+ROLES = """\
+model net(x: f32[n, 8], z: f32[n, 8]) -> (y: f32[n, 8], next_z: f32[n, 8]) {
+    layer body = Dense(8)
+    layer online = Dense(8)
+    layer target = Dense(8)
+    layer norm = BatchNorm()
+    state seen: [8] = zeros
+    h = norm(body(x) + z)
+    return online(h) + target(h) - seen, h
+}
+
+train first of net(label: i64[n]) {
+    freeze body, target
+    carry z = zeros([n, 8])
+    loss cross_entropy(y, label)
+    optimizer SGD(lr=0.1)
+    update target = 0.9 * target + 0.1 * online
+    update seen = mean(next_z, axis=0)
+    z = next_z
+}
+
+train second of net(label: i64[n]) {
+    freeze body, target, norm eval
+    loss cross_entropy(y, label)
+    optimizer SGD(lr=0.1)
+}
+"""
+
+
 WAYS = """\
 model m(x: f32[n, 64]) -> (y: f32[n, 64]) {
     layer a[3] = Dense(64)
@@ -56,14 +85,22 @@ model m(x: f32[n, 64]) -> (y: f32[n, 64]) {
 """
 
 
-@pytest.mark.parametrize("name", ["tied", "two", "deep", "ways"])
+@pytest.mark.parametrize("name", ["tied", "two", "deep", "ways", "roles"])
 def test_what_is_printed(wsdl: Wsdl, golden: Golden, name: str) -> None:
     Path("deep.wsd").write_text(DEEP)
     Path("ways.wsd").write_text(WAYS)
+    Path("roles.wsd").write_text(ROLES)
     done = wsdl("inspect", f"{name}.wsd")
     assert (done.code, done.err) == (0, "")
     assert max(len(line) for line in done.out.splitlines()) <= 80
     golden(HERE / f"inspect_{name}.txt", done.out)
+
+
+def test_what_each_training_does_is_in_the_json(wsdl: Wsdl) -> None:
+    Path("roles.wsd").write_text(ROLES)
+    roles = {tensor["name"]: tensor["training"] for tensor in wsdl("inspect", "roles.wsd", "--json").json["stored"]}
+    assert roles["net.target.bias"] == {"first": "updated", "second": "frozen"}
+    assert roles["net.norm.running_mean"] == {"first": "statistic", "second": "frozen"}
 
 
 def test_the_json_that_scripts_rely_on(wsdl: Wsdl) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -9,6 +10,7 @@ from itertools import takewhile
 from wsdl.ir.graph import with_indices
 from wsdl.ir.inventory import ComputedTensor, Inventory, Tensor, Use, Way
 from wsdl.ir.ranges import compact, runs
+from wsdl.ir.roles import ROLES
 
 Parts = tuple[str, ...]  # of a path, as in ("lm", "blocks[0]", "ffn", "up", "weight")
 
@@ -145,24 +147,39 @@ def unshared(stored: Inventory) -> list[tuple[str, list[Tensor]]]:
     """The tensors that are neither shared nor of a way of sharing, in the order of the inventory; repeated
     layers as one range."""
     others = {tensor.name for tensor in stored.shared()} | _of_ways(stored)
-    return _ranges((t.path, t) for t in stored.stored.values() if t.name not in others)
+    return _ranges(((t.path, t) for t in stored.stored.values() if t.name not in others), stored)
 
 
 def parts(stored: Inventory, names: Iterable[str]) -> list[tuple[str, list[Tensor]]]:
     """Some of what is stored for a way of sharing; that of repeated layers as one range."""
-    return _ranges((with_indices(name), stored.stored[name]) for name in names)
+    return _ranges(((with_indices(name), stored.stored[name]) for name in names), stored)
 
 
 def _of_ways(stored: Inventory) -> set[str]:
     return {name for way in stored.ways for name in (*way.shared, *way.own)}
 
 
-def _ranges(tensors: Iterable[tuple[str, Tensor]]) -> list[tuple[str, list[Tensor]]]:
+def _ranges(tensors: Iterable[tuple[str, Tensor]], stored: Inventory) -> list[tuple[str, list[Tensor]]]:
     """Tensors with their paths, those that differ in an index alone as one range, in the order of their first."""
     order: dict[str, int] = {}
-    alike: dict[tuple[str, int], dict[str, Tensor]] = {}
+    alike: dict[tuple[str, int, str], dict[str, Tensor]] = {}
     for path, tensor in tensors:
         order[tensor.name] = len(order)
-        alike.setdefault((tensor.type, tensor.bytes), {})[path] = tensor
+        alike.setdefault((tensor.type, tensor.bytes, stored.roles.says(tensor.name)), {})[path] = tensor
     rows = [(path, [found[p] for p in paths]) for found in alike.values() for path, paths in runs(found)]
     return sorted(rows, key=lambda row: order[row[1][0].name])
+
+
+# -- trainings ---------------------------------------------------------------------------------------------------------
+
+
+def trainings(stored: Inventory) -> Iterator[str]:
+    """What each training does with how many parameters: `train byol: 26,112 trained, 1,024 updated; carries z`."""
+    for name, inputs in stored.roles.carried.items():
+        elements: Counter[str] = Counter()
+        for tensor, roles in stored.roles.of_tensors.items():
+            if name in roles and tensor in stored.stored:
+                elements[roles[name]] += stored.stored[tensor].elements
+        ordered = sorted(elements, key=lambda role: ROLES.index(role.split()[0]))
+        counted = ", ".join(f"{elements[role]:,} {role}" for role in ordered)
+        yield f"train {name}: {counted}" + (f"; carries {', '.join(inputs)}" if inputs else "")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
 
 import click
 
 from wsdl import api
 from wsdl.api import Inventory
-from wsdl.api.listing import parts, plainly_shared, slots, unshared
+from wsdl.api.listing import parts, plainly_shared, slots, trainings, unshared
 from wsdl.cli.command import command, dims, import_root, variant
 from wsdl.cli.tables import print_computed, print_table, repeats, times
 from wsdl.cli.terminal import print_json, print_lines
@@ -28,10 +29,14 @@ def inspect(file: str, dims: dict[str, int], import_root: str | None, variant: s
         return
     head = [f"variant {inventory.variant}"] if inventory.variant else []
     head += [_signature(name, inventory) for name in inventory.models]
+    told = inventory.roles.are_worth_saying()
+    head += trainings(inventory) if told else []
     print_lines([*head, *([""] if head else [])])
     shared = bool(inventory.shared() or inventory.ways)
-    headers = ["stored", "type", "size", *(["uses", "saved"] if shared else [])]
-    print_table(headers, (row[: len(headers)] for row in _rows(inventory)), text=(0, 1))
+    kept = [True, True, True, shared, shared, told]
+    headers = [*compress(["stored", "type", "size", "uses", "saved", "in training"], kept)]
+    rows = ([*compress(row, kept)] for row in _rows(inventory))
+    print_table(headers, rows, text=(0, 1, *([len(headers) - 1] if told else [])))
     print_lines([""])
     print_computed(inventory)
     print_lines(_totals(inventory))
@@ -50,24 +55,31 @@ def _rows(inventory: Inventory) -> Iterator[list[str]]:
     for tensor in plainly_shared(inventory):
         uses = inventory.uses(tensor)
         saved = size(inventory.saved(tensor))
-        yield [tensor.name, tensor.type, size(tensor.bytes), times(inventory.used(tensor)), saved]
+        role = inventory.roles.says(tensor.name)
+        yield [tensor.name, tensor.type, size(tensor.bytes), times(inventory.used(tensor)), saved, role]
         repeated = len({use.times for use in uses}) > 1 or uses[0].times > 1
         for line, read in slots(uses):
             if len(uses) > 1 or line != tensor.name:
-                yield [f"  read by {line}", "", "", times(read) if repeated and len(uses) > 1 else "", ""]
+                yield [f"  read by {line}", "", "", times(read) if repeated and len(uses) > 1 else "", "", ""]
     for way in inventory.ways:
         tensors = inventory.tensors(way)
         used, saved = max(map(inventory.used, tensors)), size(inventory.saved_by(way))
-        yield [way.label, "", size(sum(tensor.bytes for tensor in tensors)), times(used), saved]
+        yield [way.label, "", size(sum(tensor.bytes for tensor in tensors)), times(used), saved, ""]
         if way.name:
-            yield [f"  read by {', '.join(way.members)}", "", "", "", ""]
+            yield [f"  read by {', '.join(way.members)}", "", "", "", "", ""]
         for kind, names in (("shared", way.shared), ("own   ", way.own)):
             for path, alike in parts(inventory, names):
-                yield [f"  {kind} {path}", *_type_and_size([(t.type, t.bytes) for t in alike]), "", ""]
+                yield [
+                    f"  {kind} {path}",
+                    *_type_and_size([(t.type, t.bytes) for t in alike]),
+                    "",
+                    "",
+                    inventory.roles.says(alike[0].name),
+                ]
     for path, alike in unshared(inventory):
-        yield [path, *_type_and_size([(t.type, t.bytes) for t in alike]), "", ""]
+        yield [path, *_type_and_size([(t.type, t.bytes) for t in alike]), "", "", inventory.roles.says(alike[0].name)]
         computed = (use for tensor in alike for use in inventory.uses(tensor) if use.formula)
-        yield from ([f"  read by {line}", "", "", "", ""] for line, _ in slots(computed))
+        yield from ([f"  read by {line}", "", "", "", "", ""] for line, _ in slots(computed))
 
 
 def _type_and_size(alike: Sequence[tuple[str, int]]) -> tuple[str, str]:

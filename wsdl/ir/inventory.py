@@ -17,6 +17,7 @@ from typing import Any
 from wsdl.diagnostics.span import Span
 from wsdl.ir.graph import Model, Slot, Stored, file_path, with_indices
 from wsdl.ir.ranges import compact
+from wsdl.ir.roles import Roles, roles
 from wsdl.ir.stages import SharedAs, Storage
 from wsdl.ir.types import BYTES, TensorType, shape_text
 
@@ -150,13 +151,14 @@ class ComputedTensor:
 @dataclass(frozen=True)
 class Inventory:
     """What is stored, and the models that read it, if it is known; `variant` is that of the program, if it is one,
-    `ways` its ways of sharing, `computed` the tensors that its formulas compute."""
+    `ways` its ways of sharing, `computed` the tensors that its formulas compute, `roles` what its trainings do."""
 
     models: Mapping[str, Signature] = field(default_factory=dict)
     stored: Mapping[str, Tensor] = field(default_factory=dict)
     variant: str = ""
     ways: tuple[Way, ...] = ()
     computed: tuple[ComputedTensor, ...] = ()
+    roles: Roles = field(default_factory=Roles)
 
     def of_models(self, names: Iterable[str]) -> Inventory:
         """The inventory of some of the models."""
@@ -259,6 +261,7 @@ class Inventory:
             "shape": list(tensor.shape),
             "dtype": tensor.dtype,
             "trainable": tensor.trainable,
+            **({"training": dict(role)} if (role := self.roles.of_tensors.get(tensor.name)) else {}),
             "used": self.used(tensor),
             "bytes": tensor.bytes,
             "bytes_without_sharing": self.elements_without_sharing(tensor) * tensor.width,
@@ -296,7 +299,7 @@ def inventory(storage: Storage, io: Callable[[TensorType], TensorType] = lambda 
     """The inventory of a program; `io` maps the declared types of inputs and outputs to those in the file."""
     models = {name: _model(model, storage, io) for name, model in storage.models.items()}
     stored = {name: _stored(stored, storage) for name, stored in storage.stored.items()}
-    return Inventory(models, stored, storage.checked.variant, ways(storage))
+    return Inventory(models, stored, storage.checked.variant, ways(storage), roles=roles(storage))
 
 
 def ways(storage: Storage) -> tuple[Way, ...]:

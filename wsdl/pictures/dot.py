@@ -78,18 +78,19 @@ class _Writer:
             elif isinstance(unit, Box):
                 fill = self.tints[unit][0] if len(self.tints.get(unit, ())) == 1 else "#f4f4f4"
                 lines = _title(unit), _about(unit)
-                style = f'shape=box, style="rounded,filled", fillcolor="{fill}"{_room(*lines)}'
+                style = f'shape=box, style="rounded,filled{_outline(unit.role)}, fillcolor="{fill}"{_room(*lines)}'
                 yield f"{indent}{name} [{style}, label={_label(*lines)}]"
             elif isinstance(unit, Port):
-                yield f"{indent}{name} [shape=plain, label={_label(unit.name, str(unit.type))}]"
+                carried = "carried from step to step" if unit.is_carried else ""
+                yield f"{indent}{name} [shape=plain, label={_label(unit.name, str(unit.type), carried)}]"
             else:
                 yield f'{indent}{name} [shape=plain, fontcolor="{GRAY}", label="{_words(unit)}"]'
 
     def _shared(self, node: str, shared: Shared) -> str:
         what = str(shared.tensors[0].type) if len(shared.tensors) == 1 else f"{len(shared.tensors)} tensors"
-        lines = f"{what} · {size(shared.bytes)}", f"used {shared.uses}×{_saves(shared.saved)}"
+        used = f"used {shared.uses}×{_saves(shared.saved)}" if shared.uses > 1 else ""
         fill, line = self.colors[shared]
-        return _cylinder(node, fill, line, shared.name, *lines)
+        return _cylinder(node, fill, line, shared.name, f"{what} · {size(shared.bytes)}", used, shared.role)
 
     def _computed(self, at: Computed) -> Iterator[str]:
         """The node for a way of sharing or a formula, and the cylinders in front of it: that of what members share is
@@ -158,7 +159,14 @@ def _about(box: Box) -> str:
     """`12 × Block`, `Dense · 3.2 MB`, `LayerNorm · 12 × 2.0 kB`; the bytes are those of unshared tensors."""
     kind = f"{box.count} × {box.kind}" if box.count > 1 else box.kind
     times = f"{box.copies} × " if box.copies > 1 else ""
-    return f"{kind} · {times}{size(box.own_bytes // box.copies)}" if box.own_bytes else kind
+    bytes = f"{times}{size(box.own_bytes // box.copies)}" if box.own_bytes else ""
+    return " · ".join(part for part in (kind, bytes, box.role) if part)
+
+
+def _outline(role: str) -> str:
+    """The rest of the style of a box: dashed if it is frozen, with two lines if `update` lines write it."""
+    dashed = ",dashed" if role in ("frozen", "unchanged") else ""
+    return f'{dashed}", peripheries=2' if role.startswith("updated") else f'{dashed}"'
 
 
 def _words(ops: Ops) -> str:

@@ -8,12 +8,13 @@ of equal layers are drawn once. Ways of sharing and formulas are nodes between s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from wsdl.ir.graph import Application, Model, Module, Node, Value
-from wsdl.ir.inventory import inventory
+from wsdl.ir.graph import Application, Model, Module, Node, Stored, Value
+from wsdl.ir.inventory import Inventory, Tensor, inventory
 from wsdl.ir.ranges import compact
+from wsdl.ir.roles import Roles
 from wsdl.ir.stages import FormulaReading, Reading, Storage
 from wsdl.ir.types import TensorType
 from wsdl.pictures.computed import computed_slots
@@ -72,18 +73,27 @@ def _picture(storage: Storage, opened: _OpenBoxes, apart: frozenset[str] = froze
     reads = _Reads(storage.readings, computed_slots(storage))
     modules = {m.path: m for root in storage.checked.roots() for m in root.modules()}
     for name, model in storage.models.items():
-        result.models[name] = _Drawing(model, modules, opened, apart, result.flows, reads).units()
+        carried = {n for t in storage.trainings.values() if t.model == name for n in t.written.objective.carried}
+        result.models[name] = _Drawing(model, modules, opened, apart, result.flows, reads, carried).units()
     circular = {box.path for units in result.models.values() for box in _circular(units, result.flows)}
     if circular:  # data goes between the layers through other units, so that a single box would be in a cycle
         return _picture(storage, opened, apart | circular)
     result.shared = reads.shared(storage)
     result.computed = [at for at in dict.fromkeys(reads.computed.values()) if at.readers]
     shared = {stored.name for group in result.shared for stored in group.tensors}
+    of_trainings = inventory(storage).roles
     for box in (u for units in result.models.values() for u in _walk(units) if isinstance(u, Box)):
+        read = [name for name in reads.of_unit.get(box, {}) if not _follows(storage.stored[name], of_trainings)]
+        box.role = of_trainings.of_all(read) if of_trainings.are_worth_saying() else ""
         box.own_bytes = sum(
             storage.stored[name].bytes for name in reads.of_unit.get(box, {}) if name not in shared
         )  # of all layers of the box
     return result
+
+
+def _follows(stored: Stored, of_trainings: Roles) -> bool:
+    """Is it a running statistic, whose layer is what is frozen or not?"""
+    return stored.root.kind == "state" and not of_trainings.is_updated(stored.name)
 
 
 # -- readers -----------------------------------------------------------------------------------------------------------
@@ -110,6 +120,16 @@ class _Reads:
             self.units.setdefault(name, {}).setdefault(unit, str(reading))
             self.of_unit.setdefault(unit, {})[name] = None
 
+    def move(self, unit: Unit, target: Unit) -> None:
+        """Let `target` read what `unit` reads, which isn't drawn."""
+        for readers in self.units.values():
+            if unit in readers:
+                readers.setdefault(target, readers.pop(unit))
+        for at in self.computed.values():
+            if unit in at.readers:
+                at.readers.setdefault(target, at.readers.pop(unit))
+        self.of_unit.setdefault(target, {}).update(self.of_unit.pop(unit, {}))
+
     def shared(self, storage: Storage) -> list[Shared]:
         """The tensors that are read more than once, grouped by their readers."""
         listing = inventory(storage)
@@ -119,13 +139,22 @@ class _Reads:
             tensors = [listing.stored[stored.name] for stored in (*at.shared, *at.own)]
             at.uses, at.saved = max(map(listing.used, tensors), default=0), sum(map(listing.saved, tensors))
             exclusive.update(tensor.name for tensor in tensors)
-        for tensor in (tensor for tensor in listing.shared() if tensor.name not in exclusive):
+        for tensor in (t for t in listing.stored.values() if t.name not in exclusive and self._is_drawn(t, listing)):
             stored, readers, used = storage.stored[tensor.name], self.units.get(tensor.name, {}), listing.used(tensor)
-            key = (stored.group, tuple(map(id, readers)), tuple(readers.values()), used)
-            group = groups.setdefault(key, Shared([], readers, used, 0))
+            told = listing.roles.are_worth_saying() and not _follows(stored, listing.roles)
+            role = listing.roles.of_all([tensor.name]) if told else ""
+            key = (stored.group, tuple(map(id, readers)), tuple(readers.values()), used, role)
+            group = groups.setdefault(key, Shared([], readers, used, 0, role))
             group.tensors.append(stored)
             group.saved += listing.saved(tensor)
         return list(groups.values())
+
+    def _is_drawn(self, tensor: Tensor, listing: Inventory) -> bool:
+        """Is it shared, or written by updates and outside of all closed boxes?"""
+        if listing.used(tensor) > 1:
+            return True
+        readers = self.units.get(tensor.name, {})
+        return listing.roles.is_updated(tensor.name) and all(isinstance(unit, Ops) for unit in readers)
 
 
 # -- one model ---------------------------------------------------------------------------------------------------------
@@ -143,9 +172,10 @@ class _Drawing:
         apart: frozenset[str],
         flows: list[Flow],
         reads: _Reads,
+        carried: Collection[str],
     ) -> None:
         self.model, self.modules, self.opened, self.apart = model, modules, opened, apart
-        self.flows, self.reads = flows, reads
+        self.flows, self.reads, self.carried = flows, reads, carried
         self.nodes = [(outer, node) for outer in model.graph.nodes for node in [outer, *_inside(outer)]]
         self.representative: dict[Node, Node] = {}
         self.rows: dict[Application, list[Application]] = {}
@@ -157,7 +187,9 @@ class _Drawing:
 
     def units(self) -> list[Unit]:
         """The units at the level of the model; also records flows and reads."""
-        inputs: dict[Value, Unit] = {v: Port(v.name, v.type, True) for v in self.model.graph.inputs}
+        inputs: dict[Value, Unit] = {
+            v: Port(v.name, v.type, True, v.name in self.carried) for v in self.model.graph.inputs
+        }
         self.top += inputs.values()
         producers: dict[Value, Node] = {v: outer for outer, node in self.nodes for v in node.results}
         parameters = {node.result: node for _, node in self.nodes if node.op == "parameter"}
@@ -268,7 +300,7 @@ class _Drawing:
 
     def _join_operations(self) -> None:
         """Merge consecutive operations into one unit."""
-        self.flows[:] = _joined(self.flows, self.top)
+        self.flows[:] = _joined(self.flows, self.top, self.reads)
 
 
 def _inside(node: Node) -> Iterator[Node]:
@@ -295,7 +327,7 @@ def _around(application: Application) -> list[Application]:
     return [*outer, application]
 
 
-def _joined(flows: list[Flow], units: list[Unit]) -> list[Flow]:
+def _joined(flows: list[Flow], units: list[Unit], reads: _Reads) -> list[Flow]:
     """Merge neighboring operations of one level and, in place, remove the merged ones from `units`."""
     level = {unit: parts for parts in _levels(units) for unit in parts}
     for parts in list(_levels(units)):
@@ -307,6 +339,7 @@ def _joined(flows: list[Flow], units: list[Unit]) -> list[Flow]:
             before = [flow for flow in flows if flow.target is target]
             if isinstance(target, Ops) and len(before) == 1 and level.get(target) is parts:
                 target.names[:0] = unit.names
+                reads.move(unit, target)
                 parts.remove(unit)
                 flows = [Flow(f.source, target, f.type) if f.target is unit else f for f in flows if f is not after[0]]
     return flows

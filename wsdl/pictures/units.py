@@ -26,6 +26,7 @@ class Box:
     copies: int = 1
     parts: list[Unit] = field(default_factory=list)
     own_bytes: int = 0
+    role: str = ""  # of its tensors in training, where it isn't that they are trained
 
 
 @dataclass(eq=False)
@@ -42,6 +43,7 @@ class Port:
     name: str
     type: TensorType
     is_input: bool
+    is_carried: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,14 @@ class Computed:
 
 @dataclass(eq=False)
 class Shared:
-    """Stored tensors that the same units, or formulas, read more than once."""
+    """Stored tensors that the same units, or formulas, read more than once, or that only operations read and `update`
+    lines write."""
 
     tensors: list[Stored]
     readers: dict[Unit | Computed, str]  # each with the view, or ""
     uses: int
     saved: int  # bytes
+    role: str = ""
 
     @property
     def bytes(self) -> int:
