@@ -39,9 +39,10 @@ def apply(layer: Layer, arguments: list[ArgumentValue], span: Span, context: Con
         layer.module.doubtful = True
         return POISON
     block = layer.block
+    use = context.where.matching = Use(layer, span)
     inputs = _matched(layer, arguments, span, context)
     if inputs is None or any(has_poison(argument.item) for argument in inputs.values()):
-        layer.module.doubtful = True
+        layer.module.doubtful, context.where.matching = True, None
         return POISON
     if len(context.where.uses) >= limits.NESTING:
         context.refuse_nesting()
@@ -49,12 +50,14 @@ def apply(layer: Layer, arguments: list[ArgumentValue], span: Span, context: Con
     dtype = _float_dtype(block, inputs) or "f32"
     frame = Frame(layer, layer.definition.scope, {**layer.configuration}, dtype)
     signature = Signature(frame, context)
-    if not bind(block, inputs, signature):
+    fits = bind(block, inputs, signature)
+    context.where.matching = None
+    if not fits:
         layer.module.doubtful = True
         return POISON
-    application = Application(layer.module.path, context.where.application, block.span.source.is_standard)
-    argument_spans = {name: argument.span for name, argument in inputs.items()}
-    context.where.uses.append(Use(layer, span, application, dtype, argument_spans))
+    use.application = Application(layer.module.path, context.where.application, block.span.source.is_standard)
+    use.dtype, use.inputs = dtype, {name: argument.span for name, argument in inputs.items()}
+    context.where.uses.append(use)
     if not context.mode.again:
         layer.module.uses.append(span)
         layer.module.ways.append(context.where.way())
@@ -63,9 +66,12 @@ def apply(layer: Layer, arguments: list[ArgumentValue], span: Span, context: Con
     context.where.uses.pop()
     if results is None:
         return POISON
-    if not span.source.is_standard:
-        for result in results:
-            context.builder.origins.named.setdefault(result, Origin(_called(layer), span))
+    origins = context.builder.origins
+    for result in results:
+        if not span.source.is_standard:
+            origins.named.setdefault(result, Origin(_called(layer), span))
+        elif not layer.call_span.source.is_standard:
+            origins.handed_over.setdefault(result, layer.call_span)
     return results[0] if len(results) == 1 else tuple(results)
 
 

@@ -312,7 +312,28 @@ def _report(
             blamed, label, labels = rest.divisor, story, []
         else:
             help = help or story
+    if blamed.source.is_standard and (results := _of_layers(bound, context)):
+        blamed, label = results[-1].span, results[-1].message
+        labels = [*results[:-1], *_of_inputs(bound, context)]
     context.error(error.code, blamed, message, label, labels=labels, help=help, fix=fix)
+
+
+def _of_layers(bound: dict[str, ArgumentValue], context: Context) -> list[Label]:
+    """The layers of the user's files that the library has applied to get its operands, each with another width."""
+    origins, labels = context.builder.origins, dict[tuple[str, ...], Label]()
+    for argument in bound.values():
+        for value in argument.item if isinstance(argument.item, list) else [argument.item]:
+            result = origins.result_of_layer(value) if isinstance(value, Value) else None
+            if result is not None:
+                label = Label(origins.handed_over[result], f"results in {result.type}")
+                labels.setdefault(tuple(map(str, result.type.shape[1:])), label)
+    return list(labels.values())
+
+
+def _of_inputs(bound: dict[str, ArgumentValue], context: Context) -> list[Label]:
+    """The tensors of the user's files that the library was applied to."""
+    places = ((context.where.argument(argument.span), argument.item) for argument in bound.values())
+    return [Label(place, f"is {item.type}") for place, item in places if place and isinstance(item, Value)]
 
 
 def _transposed(written: Span) -> tuple[str, list[Edit]]:

@@ -65,8 +65,10 @@ class Report:
             if not applied_label and (block or label):
                 others.insert(0, Label(span, label or "here, in the standard library"))
             label = applied_label or (f"in {block}" if block else "")
+            others += [Label(use.span, f"`{use.layer.name}` applies it") for use in self.where.applying(blamed)]
         elif applied and len(uses) > 1:
-            others.append(Label(uses[-1].span, f"`{uses[-1].layer.name}` is applied here{uses[-1].member}"))
+            place = self.where.place(uses[-1].span)
+            others.append(Label(place, f"`{uses[-1].layer.name}` is applied here{uses[-1].member}"))
         others = [o for o in others if o.span != blamed or o.message != label]
         if len(others) > 1 and others[-1].span in (blamed, *(o.span for o in others[:-1])):
             others.pop()  # the application is already shown

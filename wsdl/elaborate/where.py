@@ -26,12 +26,19 @@ class Use:
     inputs: Mapping[str, Span] = field(default_factory=dict)
     member: str = ""
 
+    @property
+    def is_handed_over(self) -> bool:
+        """Whether the library applies a layer that is written in the user's files, such as a layer of a bank."""
+        return self.span.source.is_standard and not self.layer.call_span.source.is_standard
+
 
 @dataclass(eq=False)
 class Where:
-    """`uses` is the stack of applications, outermost (the model) first; `steps` that of the iterations of `for`s."""
+    """`uses` is the stack of applications, outermost (the model) first; `steps` that of the iterations of `for`s.
+    `matching` is the application whose inputs are being matched."""
 
     uses: list[Use] = field(default_factory=list)
+    matching: Use | None = None
     steps: list[Repetition] = field(default_factory=list)
     loops: int = 0  # the number of executed `for`s
 
@@ -62,13 +69,25 @@ class Where:
     def written(self, span: Span) -> str | None:
         """The source text of an expression in the user's file: for an input of a standard block the text of its
         argument; `None` for another expression inside the standard library."""
+        argument = self.argument(span)
+        return None if argument is None else argument.text
+
+    def argument(self, span: Span) -> Span | None:
+        """The location of an expression in the user's file: for an input of a standard block that of its argument;
+        `None` for another expression inside the standard library."""
         for use in reversed(self.uses):
             if not span.source.is_standard:
                 break
             if span.text not in use.inputs:
                 return None
             span = use.inputs[span.text]
-        return None if span.source.is_standard else span.text
+        return None if span.source.is_standard else span
+
+    def applying(self, layer: Span) -> list[Use]:
+        """The application in the user's files of a standard block that the layer is handed to."""
+        uses = [*self.uses, *([self.matching] if self.matching is not None else [])]
+        handed_over = any(use.is_handed_over and use.layer.call_span == layer for use in uses)
+        return [use for use in self.uses if not use.span.source.is_standard][-1:] if handed_over else []
 
     def to_blame(self, span: Span) -> tuple[Span, str]:
         """The location in the user's files for a message about `span`, and the standard block that is run there
@@ -76,10 +95,14 @@ class Where:
         if not span.source.is_standard:
             return span, ""
         name = span.text
+        if self.matching is not None and self.matching.is_handed_over:
+            return self.matching.layer.call_span, ""
         for use in reversed(self.uses):
             argument = use.layer.argument_spans.get(name)
             if argument is not None and not argument.source.is_standard:
                 return argument, ""
+            if use.is_handed_over:
+                return use.layer.call_span, f"`{use.layer.name}`"
             name = argument.text.rpartition("=")[2].strip() if argument is not None else ""  # `p` of `rate=p`
             if not use.span.source.is_standard:
                 return use.span, f"`{use.layer.name}`{use.member}"
