@@ -111,8 +111,11 @@ def test_words_of_the_language_may_be_names_where_nothing_else_is_meant() -> Non
 
 
 def test_words_of_training_may_be_names() -> None:
-    kinds = [type(s).__name__ for s in body("loss = lr(metric, optimizer)\nlr, train = loss.lr\nmetric = train[loss]")]
-    assert kinds == ["Assign"] * 3
+    statements = body(
+        "loss = lr(metric, optimizer)\nlr, train = loss.lr\nmetric = train[loss]\nlr = [\nloss for i in 0..4]\n"
+        "share {\nloss except loss.bias\n}"
+    )
+    assert [type(s).__name__ for s in statements] == [*["Assign"] * 4, "Share"]
     (train,) = read(
         "train train(loss: f32[n]) {\nloss = loss + lr\nloss loss\nmetric loss = loss\nlr lr.loss, metric = 3\n"
         "optimizer optimizer(loss=1, lr=loss)\noptimizer = 3\n}"
