@@ -68,7 +68,7 @@ NO_ARGUMENTS = {
          "normalized_shape", "num_features"),
         "leave it out: the input size is inferred where the layer is applied",
     ),
-    **dict.fromkeys(("activation", "nonlinearity"), "apply it behind the layer: `x |> Dense(4) |> relu`"),
+    **dict.fromkeys(("activation", "nonlinearity"), "apply it after the layer: `x |> Dense(4) |> relu`"),
     **dict.fromkeys(
         ("kernel_initializer", "bias_initializer"), "initial values are those of the block; write one with a `param`"
     ),

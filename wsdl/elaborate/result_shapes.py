@@ -36,7 +36,7 @@ def _help(declared: tree.Type, actual: TensorType, frame: Frame, span: Span) -> 
     declared_dims = [_dim(node, frame) for node in declared.dims]
     if (order := _order(declared_dims, actual.shape)) is not None:
         view = ".T" if order == [1, 0] else f".permute({', '.join(map(str, order))})"
-        turned = f"return `{span.text}{view}`" if re.fullmatch(r"\w+", span.text) else f"put `{view}` behind it"
+        turned = f"return `{span.text}{view}`" if re.fullmatch(r"\w+", span.text) else f"append `{view}`"
         return f"its axes have another order: {turned}, or declare {shape_text(actual.shape)}"
     new = "declare a new name for the computed dimension"
     if isinstance(frame.layer.definition.node, tree.Model):

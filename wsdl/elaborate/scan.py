@@ -259,12 +259,12 @@ def _differs(span: Span, value: Value, body: Graph, context: Context) -> bool:
     context.error(
         "E0425",
         span,
-        "each step may emit another number of " + ("rows" if picks else "steps"),
+        f"the number of emitted {'rows' if picks else 'steps'} can differ between steps",
         f"is {value.type}",
-        labels=[Label(by.span, "how many there are, only the run knows")] if by.span and by.span != span else (),
-        help="`unpartition` puts rows back to their places; or compute all rows, and keep some by `where(mask, a, b)`"
+        labels=[Label(by.span, "their number is known at run time only")] if by.span and by.span != span else (),
+        help="`unpartition` restores all rows; or compute all rows, and keep some by `where(mask, a, b)`"
         if picks
-        else "emit what the inner `scan` carries, or leave its `until` out",
+        else "emit the carried values of the inner `scan`, or omit its `until`",
     )
     return True
 

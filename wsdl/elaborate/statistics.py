@@ -22,7 +22,7 @@ def normalize_by_batch(
         context.error(
             "E0426",
             span,
-            "a batch whose size only the run knows has no statistics",
+            "a batch whose size is known at run time only has no statistics",
             f"`{operands[0].type}` may have no rows",
             help="normalize before the rows are picked, or use a norm of single rows, such as LayerNorm",
         )

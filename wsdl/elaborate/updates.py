@@ -52,7 +52,7 @@ def _refuse_in_scan(node: tree.Update, context: Context) -> None:
         node.target.span,
         "parameters and states can't be updated inside a `scan`",
         "would change at each step",
-        help="carry the value through the scan, and update behind it",
+        help="carry the value through the scan, and update after it",
     )
 
 
@@ -66,7 +66,7 @@ def _every(node: tree.Update, frame: Frame, context: Context) -> int | None:
         context.error(
             "E0225",
             node.every.span,
-            f"the number behind `every` must be an integer of at least 1, not {describe(item)}",
+            f"the number after `every` must be an integer of at least 1, not {describe(item)}",
             help="`every 100` updates after each hundredth step",
         )
         return None

@@ -49,7 +49,7 @@ def _verify(stored: Mapping[str, Stored] | None, graph: Graph, around: set[Value
             raise InvalidProgram(f"{location} {'has' if node.body else 'lacks'} a body")
         later.difference_update(node.measured)
         if node.names(later):
-            raise InvalidProgram(f"{location} has a size that a node behind it measures")
+            raise InvalidProgram(f"{location} has a size that a later node measures")
         if node.op == "parameter":
             _verify_parameter(stored, node, location)
         for what, type, expected in _types(node, location):

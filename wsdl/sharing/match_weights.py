@@ -266,8 +266,8 @@ def _fill(
 
 def _how_to_turn(seen: View) -> str:
     if seen.is_transpose:
-        return "the shapes match without `.T` behind the target"
-    return "the shapes match transposed: write `.T` behind the target"
+        return "the shapes match without `.T` after the target"
+    return "the shapes match transposed: write `.T` after the target"
 
 
 # -- missing and unused tensors ----------------------------------------------------------------------------------------

@@ -234,7 +234,7 @@ OUTSIDE_VARIANT = Mistake(
 UNNAMED_LOSS = Mistake(
     "E0160",
     "a loss in {where} needs a name",
-    "a name and `=` are missing behind this",
+    "a name and `=` are missing after this",
     "write `loss name = …` for a loss that each training adds; a loss that reads targets belongs in a `train`",
     examples=("model m(x: f32[n]) {\n    loss mean(x ** 2)\n    return x\n}",),
 )
@@ -242,7 +242,7 @@ CLAUSE = Mistake(
     "E0162",
     "a `for` has as many names as lists",
     "{names} for {series}",
-    "`for a, b in left, right` goes through two lists side by side",
+    "`for a, b in left, right` iterates over two lists in parallel",
     examples=(
         "let a = [i + j for i, j in [1, 2]]",
         "model m(x: f32[n]) {\n    for i in 0..3, 0..3 {\n        x = x + i\n    }\n    return x\n}",

@@ -41,7 +41,7 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
     ),
     Mistake(
         "E0125",
-        "a body is written in braces, not behind a colon",
+        "a body is written in braces, not after a colon",
         "expected `{{`",
         "write `{{` here, and `}}` on a line of its own after the body",
         before=r"^\s*(if|else|for|scan|block|model|train|while|with)\b(?!.*[\[(]\s*$).*",
@@ -91,7 +91,7 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
         "E0130",
         "a comprehension is a list with one `for` and no `if`",
         "not allowed here",
-        "write `[2 * i for i in 0..4]`, or `[a * b for a, b in left, right]` to go through two lists side by side",
+        "write `[2 * i for i in 0..4]`, or `[a * b for a, b in left, right]` to iterate over two lists",
         at=r"(?P<mark>for)\b",
         inside="([",
         expects=("COMMA",),

@@ -192,7 +192,7 @@ class Builder:
         if _has(parts, "["):
             sizes: tuple[Any, ...] = _after(parts, "[") or ()
             if len(sizes) != 1 or isinstance(sizes[0], tree.Ellipsis):
-                message = "an array of results has one size, and each result the type behind the `:`"
+                message = "an array of results has one size, and each result the type after the `:`"
                 self.problems.error("E0234", self._span(parts[:-1]), message, f"write `{parts[0].text}[12]: …`")
             count = sizes[0] if sizes else None
         return tree.Output(self._span(parts), parts[0], count, parts[-1])

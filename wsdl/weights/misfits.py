@@ -86,7 +86,7 @@ def _not_linear(storage: Storage, missed: Missed) -> Diagnostic:
 def _offer(fill: Fill, share: float) -> str:
     """How to allow the nearest values."""
     if fill.span is not None:
-        return f"`fit {share:g}` behind the target of the `load` takes the nearest values"
+        return f"`fit {share:g}` after the target of the `load` takes the nearest values"
     return f"`--fit {share:g}`, in Python `wsdl.compile(…, fit={share:g})`, takes the nearest values"
 
 
