@@ -34,7 +34,7 @@ WAYS = (  # the words of a help, and where its code belongs: instead of the plac
     (rf"write the name again: {CODE}", "line"),
     (rf"to store both once write {CODE}", "line"),
     (rf"return {CODE}, or declare", "place"),
-    (rf"put {CODE} behind it, or declare", "behind"),
+    (rf"append {CODE}, or declare", "behind"),
     (r"leave it out: `except ([^`]+)`", "except"),
     (rf"write {CODE} for all of them", "path"),
     (rf"write {CODE}(?:;|$)", "place"),
