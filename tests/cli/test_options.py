@@ -15,7 +15,7 @@ from tests.cli.conftest import Wsdl
 from tests.runtime.training import CLASSIFY, data, in_files, program
 from wsdl import api, options
 from wsdl.diagnostics import CompileError
-from wsdl.options import Alternatives, Instance, Names, OneOf, Option, Optional, Share, Sizes, Whole
+from wsdl.options import Alternatives, Having, Instance, Names, OneOf, Option, Optional, Share, Sizes, Whole
 from wsdl.runtime.plan import Plan
 from wsdl.runtime.training_state import Settings
 
@@ -56,6 +56,8 @@ def nonsense(option: Option) -> list[Any]:
         return [0, -0.5, "0.2", True, None, [0.2], float("inf"), float("nan")]
     if isinstance(option, Alternatives):
         return [{"rank": 4}, {"rank": []}, {1: [2]}, {"rank": "2,4"}, ["rank"], "rank=2,4", 5]
+    if isinstance(option, Having):
+        return [4, "mpi", None, object(), [1]]
     assert isinstance(option, Instance)
     return [5, 1.5, None, [], *(["no", "", 1] if bool in option.types else [])]
 

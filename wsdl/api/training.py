@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wsdl.api.checking import stored
 from wsdl.api.compiling import compile
@@ -19,9 +19,12 @@ from wsdl.diagnostics.span import Source
 from wsdl.options import COUNT, DIMS, FLAG, NAME, ON_NAN, PATH, PROGRAM, SEED, SHARE, WEIGHTS, Optional, takes
 
 if TYPE_CHECKING:
+    from wsdl.distributed import Communicator
     from wsdl.ir.types import TensorType
     from wsdl.reporting.reports import Reporter
+    from wsdl.runtime.checkpoint import Checkpoint
     from wsdl.runtime.plan import Plan, Progress
+    from wsdl.runtime.stopping import Stop
     from wsdl.runtime.trainer import OnNaN, Trainer, Trainers
     from wsdl.weights.weights import Weights
 
@@ -59,13 +62,99 @@ def fit(
 
 @dataclass(frozen=True)
 class Trained:
-    """The result of a training: the trainer in its last state, the progress, the diagnostics of the program, and the
-    weights that were written: the last, then the best if there was an evaluation."""
+    """The result of a training: the steps of each training by its name, the progress, the diagnostics of the program,
+    and the weights that were written: the last, then the best if there was an evaluation. `trainer` is in its last
+    state; there is none where other processes have trained."""
 
-    trainer: Trainer | Trainers
+    steps: Mapping[str, int]
     progress: Progress
     diagnostics: list[Diagnostic]
     files: list[Path]
+    trainer: Trainer | Trainers | None = None
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """All that a training needs, for this process or for others: the arguments of `train`."""
+
+    source: Source
+    data: Paths | Mapping[str, Paths]
+    plan: Plan
+    evaluation: Paths | Mapping[str, Paths] | None
+    settings: Mapping[str, int]
+    model: str | None
+    weights: Weights | None
+    fit: float | None
+    dims: Mapping[str, int] | None
+    import_root: str | None
+    variant: str | None
+    only_try: bool
+    on_nan: OnNaN
+    device: str
+    threads: int | None
+
+    def run(
+        self,
+        reporter: Reporter,
+        *,
+        resume: bool,
+        replace: bool,
+        workers: Communicator | None = None,
+        stop: Stop | None = None,
+    ) -> Trained:
+        """Train, in this process, or with the communicator of one of several workers, which all run the same job. The
+        first one has the folder and reports."""
+        from wsdl.runtime.exchange import Exchange
+        from wsdl.runtime.fit import checkpoint_in, fit, weights_in
+        from wsdl.runtime.folder_lock import alone_in
+        from wsdl.runtime.trainer import Trainers
+
+        folder, exchange = None if self.only_try else self.plan.folder, Exchange(workers)
+        with exchange.entered(alone_in(folder if exchange.rank == 0 else None)):
+            checkpoint = exchange.agreed(partial(checkpoint_in, folder, resume=resume, replace=replace))
+            program, settings = exchange.agreed(partial(self._program, checkpoint))
+            several = self.model is None and program.turns is not None
+            make = program.trainers if several else partial(program.trainer, self.model)
+            trainer = make(device=self.device, threads=self.threads, on_nan=self.on_nan, workers=workers, **settings)
+            arrays, evaluation = exchange.agreed(partial(self._rows, trainer))
+            if self.only_try and isinstance(trainer, Trainers):
+                progress = _tried(trainer, arrays, evaluation or {})
+            else:
+                plan = self.plan.tried() if self.only_try else self.plan
+                progress = fit(
+                    trainer, arrays, plan, evaluation=evaluation, reporter=reporter, resume=checkpoint, stop=stop
+                )
+            each = trainer if isinstance(trainer, Trainers) else {trainer.name: trainer}
+            steps = {name: own.steps for name, own in each.items()}
+            diagnostics = [*program.diagnostics, *trainer.findings]
+            return Trained(steps, progress, diagnostics, weights_in(self.plan, progress), trainer)
+
+    def _program(self, checkpoint: Checkpoint | None) -> tuple[Program, dict[str, Any]]:
+        """The program with its weights, and the settings of the run."""
+        settings: dict[str, Any] = dict(self.settings)
+        dims, import_root, variant, weights = self.dims, self.import_root, self.variant, self.weights
+        if checkpoint is not None:
+            checked = stored(self.source, dims, import_root, variant).checked
+            checkpoint.require_same_program(checked.sources)
+            checkpoint.require_same_variant(checked.variant)
+            settings = {**checkpoint.settings, **settings}
+            weights = checkpoint.path
+        seed = settings.get("seed", 0)
+        program = compile(
+            self.source, dims=dims, seed=seed, weights=weights, fit=self.fit, import_root=import_root, variant=variant
+        )
+        return program, settings
+
+    def _rows(self, trainer: Trainer | Trainers) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """The arrays to train on and to evaluate."""
+        arrays = _arrays(trainer, self.data, first=self.only_try)
+        return arrays, None if self.evaluation is None else _arrays(trainer, self.evaluation, first=self.only_try)
+
+
+class TrainingRunner(Protocol):
+    """Runs a training in other processes: `wsdl.ray.Workers`."""
+
+    def run_training(self, job: TrainingJob, reporter: Reporter, *, resume: bool, replace: bool) -> Trained: ...
 
 
 @takes(
@@ -102,6 +191,7 @@ def train(
     on_nan: OnNaN = "stop",
     device: str = "cpu",
     threads: int | None = None,
+    workers: TrainingRunner | None = None,
     reporter: Reporter | None = None,
 ) -> Trained:
     """Train a model of a program on data in files, as described by `plan`. Without `model`, trainings that the program
@@ -109,44 +199,30 @@ def train(
 
     `settings` are the fields of `Settings` that differ from the defaults; a resumed training has those of its
     checkpoint. If the folder holds a training, `resume` continues it and `replace` overwrites it; otherwise it is an
-    error (E0724). `only_try` runs one step, evaluates one batch, and writes nothing.
+    error (E0724). `only_try` runs one step, evaluates one batch, and writes nothing. With `workers`, as
+    `wsdl.ray.Workers(4)`, other processes train, which see the same files.
     """
     from wsdl.reporting.reports import Quiet
-    from wsdl.runtime import fit as training
-    from wsdl.runtime.fit import checkpoint_in, weights_in
-    from wsdl.runtime.folder_lock import alone_in
 
-    source = program_in(path)
-    with alone_in(None if only_try else plan.folder):
-        chosen: dict[str, Any] = dict(settings or {})
-        checkpoint = None if only_try else checkpoint_in(plan.folder, resume=resume, replace=replace)
-        if checkpoint is not None:
-            checked = stored(source, dims, import_root, variant).checked
-            checkpoint.require_same_program(checked.sources)
-            checkpoint.require_same_variant(checked.variant)
-            chosen = {**checkpoint.settings, **chosen}
-            weights = checkpoint.path
-        seed = chosen.get("seed", 0)
-        program = compile(
-            source, dims=dims, seed=seed, weights=weights, fit=fit, import_root=import_root, variant=variant
-        )
-        options: dict[str, Any] = {"device": device, "threads": threads, "on_nan": on_nan, **chosen}
-        several = model is None and program.turns is not None
-        trainer = program.trainers(**options) if several else program.trainer(model, **options)
-        arrays = _arrays(trainer, data, first=only_try)
-        evaluation_arrays = None if evaluation is None else _arrays(trainer, evaluation, first=only_try)
-        if only_try and isinstance(trainer, Mapping):
-            progress = _tried(trainer, arrays, evaluation_arrays or {})
-        else:
-            progress = training.fit(
-                trainer,
-                arrays,
-                plan.tried() if only_try else plan,
-                evaluation=evaluation_arrays,
-                reporter=reporter or Quiet(),
-                resume=checkpoint,
-            )
-        return Trained(trainer, progress, [*program.diagnostics, *trainer.findings], weights_in(plan, progress))
+    job = TrainingJob(
+        program_in(path),
+        data,
+        plan,
+        evaluation,
+        dict(settings or {}),
+        model,
+        weights,
+        fit,
+        dims,
+        import_root,
+        variant,
+        only_try,
+        on_nan,
+        device,
+        threads,
+    )
+    run = job.run if workers is None else partial(workers.run_training, job)
+    return run(reporter or Quiet(), resume=resume, replace=replace)
 
 
 def rows_in(data: Paths, types: Mapping[str, TensorType]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import click
 
 from wsdl import api
-from wsdl.cli.command import command, dims, fit, import_root, variant, weights, whole
+from wsdl.cli.command import command, dims, fit, import_root, variant, weights, whole, workers, workers_of
 from wsdl.cli.failures import INTERRUPTED, writing
 from wsdl.cli.reporting import reported, reporting
 from wsdl.cli.tables import results_line
@@ -54,7 +54,9 @@ from wsdl.options import COUNT, NONE_OR_MORE, ON_NAN, SEED
               help="What to do when a loss or a gradient is not finite.")  # fmt: skip
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
               help="Device to run on.")  # fmt: skip
-@click.option("--threads", type=whole(COUNT), metavar="N", help="CPU cores to use.  [default: all]")
+@workers
+@click.option("--threads", type=whole(COUNT), metavar="N",
+              help="CPU cores to use.  [default: all, of several workers 1 each]")  # fmt: skip
 @click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard.")
 @dims
 @import_root
@@ -82,6 +84,8 @@ def train(
     dry_run: bool,
     on_nan: Literal["stop", "skip"],
     device: str,
+    workers: int | None,
+    cluster: str | None,
     threads: int | None,
     tensorboard: bool,
     dims: Mapping[str, int],
@@ -116,6 +120,7 @@ def train(
                 on_nan=on_nan,
                 device=device,
                 threads=threads,
+                workers=workers_of(workers, cluster, threads),
                 reporter=reporter,
             )
     except api.Interrupted as stopped:
@@ -181,8 +186,8 @@ def _as_json(trained: api.Trained) -> dict[str, Any]:
     progress = trained.progress
     return {
         "model": _name(trained),
-        "steps": trained.trainer.steps,
-        **_steps(trained),
+        "steps": _steps(trained),
+        **({"trainings": dict(trained.steps)} if len(trained.steps) > 1 else {}),
         "epochs": progress.epoch,
         "eval": {name: value if isfinite(value) else None for name, value in progress.results.items()},
         "best": {"step": progress.best_step, "value": progress.best} if progress.has_best else None,
@@ -192,25 +197,23 @@ def _as_json(trained: api.Trained) -> dict[str, Any]:
 
 def _name(trained: api.Trained) -> str:
     """The training, or those that took turns."""
-    trainer = trained.trainer
-    return ", ".join(trainer) if isinstance(trainer, Mapping) else trainer.name
+    return ", ".join(trained.steps)
 
 
-def _steps(trained: api.Trained) -> dict[str, Any]:
-    """The steps of each of several trainings."""
-    trainer = trained.trainer
-    return {"trainings": {n: t.steps for n, t in trainer.items()}} if isinstance(trainer, Mapping) else {}
+def _steps(trained: api.Trained) -> int:
+    """The steps of all trainings together."""
+    return sum(trained.steps.values())
 
 
 def _lines(trained: api.Trained, dry_run: bool) -> Iterator[str]:
     """Results on stdout."""
-    progress, steps = trained.progress, count(trained.trainer.steps, "step")
+    progress, steps = trained.progress, count(_steps(trained), "step")
     results = results_line(progress.results)
     if dry_run:
         yield f"dry run: {_name(trained)} trains on this data{results and f'; {results}'}"
         return
     yield f"{_name(trained)}: {steps}{results and f'; {results}'}"
-    if progress.has_best and progress.best_step != trained.trainer.steps:
+    if progress.has_best and progress.best_step != _steps(trained):
         yield f"best evaluation: step {progress.best_step:,}"
     if progress.skipped:
         yield f"{count(progress.skipped, 'batch', 'batches')} skipped: the loss or a gradient was not finite"

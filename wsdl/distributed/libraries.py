@@ -70,4 +70,4 @@ class _XGBoost:
         self.rank, self.size = library.get_rank(), library.get_world_size()
 
     def all_reduce(self, array: Array) -> None:
-        np.copyto(array, self._library.allreduce(array, self._library.Op.SUM))
+        np.copyto(array, self._library.allreduce(array, self._library.Op.SUM).reshape(array.shape))

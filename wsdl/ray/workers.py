@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
+from wsdl.api.training import Trained, TrainingJob
 from wsdl.ray.cluster import Request
 from wsdl.ray.rows import run_parts
+from wsdl.ray.training import run_training
 from wsdl.ray.trials import run_trials
+from wsdl.reporting.reports import Reporter
 from wsdl.runtime.parts import Part, RowJob
 from wsdl.studies.processes import Watch
 from wsdl.studies.results import Run
@@ -27,3 +30,7 @@ class Workers(Request):
     def run_trials(self, trials: Sequence[Trial], watch: Watch) -> Generator[tuple[Trial, Run], None, None]:
         """Run the trials of a study; yields the result of each, in the order in which they end."""
         return run_trials(self, trials, watch)
+
+    def run_training(self, job: TrainingJob, reporter: Reporter, *, resume: bool, replace: bool) -> Trained:
+        """Train by workers that each compute their rows of every batch."""
+        return run_training(self, job, reporter, resume=resume, replace=replace)

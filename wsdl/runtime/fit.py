@@ -37,6 +37,7 @@ def fit(
     evaluation: Data | Mapping[str, Data] | None = None,
     reporter: Reporter | None = None,
     resume: Checkpoint | None = None,
+    stop: Stop | None = None,
 ) -> Progress:
     """Train on `data`; `resume` is a checkpoint to resume from, bit for bit.
 
@@ -45,11 +46,13 @@ def fit(
     training; it ends where this would begin its next one. A signal to stop (Ctrl-C) saves first, and raises
     `Interrupted`.
 
+    `stop` is what such a signal sets, where others may set it.
+
     Several workers call this alike: each with all arrays, or with its own rows of each batch; what is evaluated is
     whole on each. The first one writes files and reports; a signal to one stops all.
     """
     reporter = reporter if reporter is not None and trainer.exchange.rank == 0 else Quiet()
-    return _Run(trainer, _streams(trainer, data, evaluation), plan or Plan(), reporter).run(resume)
+    return _Run(trainer, _streams(trainer, data, evaluation), plan or Plan(), reporter, stop or Stop()).run(resume)
 
 
 def _streams(trainer: Trainer | Trainers, data: Any, evaluation: Any) -> dict[str, Stream]:
@@ -88,14 +91,21 @@ def weights_in(plan: Plan, progress: Progress) -> list[Path]:
 
 
 class _Run:
-    def __init__(self, trainer: Trainer | Trainers, streams: dict[str, Stream], plan: Plan, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        trainer: Trainer | Trainers,
+        streams: dict[str, Stream],
+        plan: Plan,
+        reporter: Reporter,
+        stop: Stop,
+    ) -> None:
         self.trainer, self.streams, self.reporter, self.exchange = trainer, streams, reporter, trainer.exchange
         self.first = next(iter(streams.values()))
         evaluated = next((s for s in streams.values() if s.evaluation is not None), self.first)
         self.plan = replace(plan, better=evaluated.better(plan.better))
         self.progress = Progress(rows=self._of_each(lambda stream: stream.batches.rows))
         self.epochs = plan.epochs or 1
-        self.stop = Stop()
+        self.stop = stop
         self.start = monotonic()
         self.saved_at = -1
         self.bad_in_a_row = 0

@@ -1,0 +1,97 @@
+"""A training by workers of Ray: the curve of one process, whatever is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from tests.cli.conftest import Wsdl
+from tests.ray.conftest import kill_when, processes
+from tests.runtime.training import CLASSIFY, in_files
+
+TRAIN = ("train", "classify.wsd", "--data", "train.npz", "--eval", "test.npz", "--batch", "16", "--epochs")
+WORKER = "_Worker"
+
+pytestmark = pytest.mark.usefixtures("two_cpus")
+
+
+@pytest.fixture(autouse=True)
+def files(wsdl: Wsdl, tmp_path: Path) -> None:
+    in_files(tmp_path, CLASSIFY.replace("block(x) |> tanh", "block(x) |> tanh |> Dropout(0.3)"))
+
+
+def logged(folder: str) -> list[dict[str, Any]]:
+    """The steps and evaluations of a run, without times."""
+    lines = [json.loads(line) for line in Path(folder, "log.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def require_same(folder: str, expected: str) -> None:
+    """The same steps and results, and the same weights."""
+    got, wanted = logged(folder), logged(expected)
+    assert len(got) == len(wanted)
+    for a, b in zip(got, wanted, strict=True):
+        assert a["step"] == b["step"]
+        assert a.get("loss") == pytest.approx(b.get("loss"), abs=1e-5)
+        assert a.get("eval") == pytest.approx(b.get("eval"), abs=1e-5)
+    weights = load_file(f"{folder}/last.safetensors")
+    for name, array in load_file(f"{expected}/last.safetensors").items():
+        np.testing.assert_allclose(weights[name], array, atol=1e-5, err_msg=name)
+
+
+def test_the_curve_of_one_process(wsdl: Wsdl) -> None:
+    assert wsdl(*TRAIN, "3", "-o", "one", "--json").code == 0
+    done = wsdl(*TRAIN, "3", "-o", "two", "--workers", "2", "--json")
+    assert done.json["steps"] == 21
+    require_same("two", "one")
+
+
+def test_a_worker_is_killed(wsdl: Wsdl) -> None:
+    """All go on from the last checkpoint."""
+    assert wsdl(*TRAIN, "60", "-o", "one", "--json").code == 0
+    with ThreadPoolExecutor() as pool:
+        killed = pool.submit(kill_when, WORKER, Path("two/last.safetensors").exists)
+        done = wsdl(*TRAIN, "60", "-o", "two", "--workers", "2")
+        assert killed.result()
+    assert done.code == 0, done.err
+    assert "a worker was lost: starting from the last checkpoint" in done.err
+    require_same("two", "one")
+
+
+def test_a_signal_stops_all_workers(wsdl: Wsdl) -> None:
+    """After the same step, with a checkpoint, from which one process continues."""
+    assert wsdl(*TRAIN, "60", "-o", "one", "--json").code == 0
+
+    def interrupt(when: Callable[[], bool]) -> None:
+        while not when():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with ThreadPoolExecutor() as pool:
+        pool.submit(interrupt, Path("two/last.safetensors").exists)
+        done = wsdl(*TRAIN, "60", "-o", "two", "--workers", "2")
+    assert done.code == 130
+    assert "which is saved in two/last.safetensors; --resume continues it" in done.err
+    assert wsdl(*TRAIN, "60", "-o", "two", "--resume", "--json").code == 0
+    require_same("two", "one")
+
+
+def test_errors_of_workers(wsdl: Wsdl) -> None:
+    """That of the training, once; and no process stays."""
+    assert wsdl(*TRAIN, "1", "-o", "two", "--workers", "2", "--model", "other", "--json").codes == ["E0705"]
+    assert wsdl(*TRAIN, "1", "-o", "two", "--workers", "2", "--json").code == 0
+    assert wsdl(*TRAIN, "1", "-o", "two", "--workers", "2", "--json").codes == ["E0724"]
+    until = time.monotonic() + 30
+    while processes(WORKER) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert processes(WORKER) == []

@@ -1,0 +1,226 @@
+"""A training by several workers: each is an actor of Ray that computes its rows of every batch.
+
+Gradients cross by XGBoost's collective, which needs no PyTorch. Where a worker is lost, all begin again from the last
+checkpoint, with those that there are by then.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
+from typing import Any, TypeAlias
+
+from wsdl import distributed
+from wsdl.api.training import Trained, TrainingJob
+from wsdl.diagnostics import CompileError
+from wsdl.distributed import Communicator
+from wsdl.ray import errors
+from wsdl.ray.cluster import Request, connected
+from wsdl.ray.tasks import POLL_SECONDS, RETRIES, Failed
+from wsdl.reporting.reports import EvaluationReport, Reporter, RunPlan, StepReport
+from wsdl.runtime.stopping import Interrupted, Stop
+from wsdl.runtime.training_state import LAST
+
+PATIENCE = 60.0  # for workers to start again, or to end where one has failed
+STOPPED = "E0836"  # what a worker says when another one has failed
+Report: TypeAlias = "tuple[str, tuple[Any, ...]]"  # a method of `Reporter`, and its arguments
+
+
+def run_training(workers: Request, job: TrainingJob, reporter: Reporter, *, resume: bool, replace: bool) -> Trained:
+    """Run a job on workers. Raises the `CompileError`s of a worker, `Interrupted` after a signal, and `RunError`
+    (E0745) where workers are lost again and again."""
+    stop = Stop()
+    with connected(workers) as ray, stop.watching():
+        return _Training(ray, workers, job, reporter, stop).run(resume=resume, replace=replace)
+
+
+class _Training:
+    def __init__(self, ray: Any, workers: Request, job: TrainingJob, reporter: Reporter, stop: Stop) -> None:
+        self.ray, self.workers, self.job, self.stop = ray, workers, job, stop
+        self.reports = _Forwarded(reporter)
+
+    def run(self, *, resume: bool, replace: bool) -> Trained:
+        """Run the job, again from the last checkpoint whenever a worker is lost, unless that happens several times
+        without a new one."""
+        before = last = self._checkpoint()
+        losses = 0
+        while True:
+            is_begun = last != before
+            try:
+                return self._attempt(resume=resume or is_begun, replace=replace and not is_begun, is_first=not losses)
+            except self.ray.exceptions.RayError as error:
+                last, previous = self._checkpoint(), last
+                losses = losses + 1 if last == previous else 1
+                if losses > RETRIES or self.stop.asked:
+                    raise errors.lost(error, "a worker of the training") or error from error
+            self.reports.note(f"a worker was lost: starting from the {'start' if last is None else 'last checkpoint'}")
+
+    def _checkpoint(self) -> tuple[int, int] | None:
+        """What identifies the last checkpoint; `None` if there is none."""
+        if self.job.plan.folder is None:
+            return None
+        with suppress(OSError):
+            found = os.stat(Path(self.job.plan.folder, LAST))
+            return found.st_mtime_ns, found.st_ino
+        return None
+
+    def _attempt(self, *, resume: bool, replace: bool, is_first: bool) -> Trained:
+        actors = self._actors(is_first)
+        try:
+            first, size = actors[0], len(actors)
+            arguments = self.ray.get(first.connect.remote(size)) if size > 1 else None
+            runs = [a.train.remote(rank, arguments, resume, replace) for rank, a in enumerate(actors)]
+            waiting, results, patience = list(runs), dict[Any, Any](), PATIENCE
+            while waiting and patience > 0:
+                done, waiting = self.ray.wait(waiting, timeout=POLL_SECONDS)
+                self.reports.forward(self.ray.get(first.reported.remote(self.stop.asked)))
+                results |= {run: self.ray.get(run) for run in done}
+                if any(isinstance(result, Failed) for result in results.values()):
+                    patience -= POLL_SECONDS  # the others end as well, unless they wait for one that is gone
+            self.reports.forward(self.ray.get(first.reported.remote(self.stop.asked)))
+            return _result([results[run] for run in runs if run in results])
+        finally:
+            self.reports.end()
+            for actor in actors:
+                self.ray.kill(actor)
+
+    def _actors(self, is_first: bool) -> list[Any]:
+        """The workers; after a loss those that start within a minute."""
+        device = {"num_gpus": 1} if self.job.device == "cuda" else {}
+        actor = self.ray.remote(num_cpus=self.workers.threads, max_concurrency=2, **device)(_Worker)
+        job = replace(self.job, threads=self.workers.threads)
+        actors = [actor.remote(job, os.getcwd()) for _ in range(self.workers.count)]
+        started = {a.start.remote(): a for a in actors}
+        ready, late = self.ray.wait(list(started), num_returns=len(actors), timeout=None if is_first else PATIENCE)
+        if late and not ready:
+            ready, late = self.ray.wait(late, num_returns=1)
+        for reference in late:
+            self.ray.kill(started[reference])
+        self.ray.get(ready)
+        return [a for reference, a in started.items() if reference in ready]
+
+
+def _result(results: Sequence[Trained | Failed | str]) -> Trained:
+    """The result of the first worker; raises the error of the one that has failed of itself."""
+    failures = [result for result in results if isinstance(result, Failed)]
+    for failed in sorted(failures, key=lambda failed: failed.diagnostics[0].code == STOPPED):
+        raise failed.error
+    first = results[0]
+    if isinstance(first, str):
+        raise Interrupted(first)
+    assert isinstance(first, Trained)
+    return first
+
+
+class _Forwarded:
+    """Passes reports on to a reporter; a training that begins again ends the reports of before."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter, self._has_begun = reporter, False
+
+    def forward(self, reports: Sequence[Report]) -> None:
+        for method, arguments in reports:
+            getattr(self._reporter, method)(*arguments)
+            self._has_begun = method != "end" and (self._has_begun or method == "begin")
+
+    def note(self, text: str) -> None:
+        self._reporter.note(text)
+
+    def end(self) -> None:
+        if self._has_begun:
+            self.forward([("end", ())])
+
+
+# -- on the worker -----------------------------------------------------------------------------------------------------
+
+
+class _Worker:
+    """An actor. `train` runs beside `reported`, which the driver calls several times a second on the first worker."""
+
+    def __init__(self, job: TrainingJob, folder: str) -> None:
+        with suppress(OSError):
+            os.chdir(folder)  # paths are relative to the folder in which the command runs
+        self._job, self._stop, self._reports = job, Stop(), _Reports()
+        self._tracker: Any = None
+
+    def start(self) -> None:
+        """Returns when the actor is there."""
+
+    def connect(self, size: int) -> dict[str, Any]:
+        """Begin to listen for so many workers; what they need to connect."""
+        from ray.util import get_node_ip_address
+
+        tracker = import_module("xgboost.tracker")
+        self._tracker = tracker.RabitTracker(size, get_node_ip_address(), sortby="task")
+        self._tracker.start()
+        arguments: dict[str, Any] = self._tracker.worker_args()
+        return arguments
+
+    def train(
+        self, rank: int, arguments: Mapping[str, Any] | None, resume: bool, replace: bool
+    ) -> Trained | Failed | str:
+        """The result of this worker, without its trainer; a message where it was interrupted."""
+        try:
+            with _connected(arguments, rank) as workers:
+                run = self._job.run(self._reports, resume=resume, replace=replace, workers=workers, stop=self._stop)
+                return Trained(run.steps, run.progress, run.diagnostics, run.files)
+        except CompileError as error:
+            return Failed(type(error), error.diagnostics)
+        except Interrupted as stopped:
+            return stopped.message
+
+    def reported(self, stop: bool) -> list[Report]:
+        """The reports since the last call; with `stop` the training stops after its step."""
+        self._stop.asked = self._stop.asked or stop
+        return self._reports.take()
+
+
+@contextmanager
+def _connected(arguments: Mapping[str, Any] | None, rank: int) -> Iterator[Communicator | None]:
+    """The communicator of this worker; none if it is alone."""
+    if arguments is None:
+        yield None
+        return
+    context = import_module("xgboost.collective").CommunicatorContext
+    with context(**arguments, dmlc_task_id=f"{rank:06}"):
+        yield distributed.xgboost()
+
+
+class _Reports:
+    """A reporter that keeps reports until they are taken."""
+
+    def __init__(self) -> None:
+        self._waiting: SimpleQueue[Report] = SimpleQueue()
+        self._taken = Event()
+
+    def take(self) -> list[Report]:
+        reports = [self._waiting.get() for _ in range(self._waiting.qsize())]  # nobody else takes any
+        self._taken.set()
+        return reports
+
+    def begin(self, plan: RunPlan) -> None:
+        self._waiting.put(("begin", (plan,)))
+
+    def step(self, r: StepReport) -> None:
+        self._waiting.put(("step", (r,)))
+
+    def evaluation(self, r: EvaluationReport) -> None:
+        self._waiting.put(("evaluation", (r,)))
+
+    def note(self, text: str) -> None:
+        self._waiting.put(("note", (text,)))
+
+    def flush(self) -> None:
+        """Returns when all reports so far have been taken, so that a log has them before there is a checkpoint."""
+        self._taken.clear()
+        self._waiting.put(("flush", ()))
+        self._taken.wait(PATIENCE)
+
+    def end(self) -> None:
+        self._waiting.put(("end", ()))
