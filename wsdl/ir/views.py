@@ -128,7 +128,8 @@ class View:
     def then(self, other: View) -> View:
         """This view, and `other` on top of it (whose source has this shape)."""
         assert other.source == self.shape
-        return View(self.source, self.steps + other.steps)._simplified()
+        steps = self.steps + other.steps
+        return View(self.source, steps)._simplified() if steps else self
 
     def of_each(self, leading: tuple[int, ...]) -> View:
         """The same view of each of many tensors, which stand along axes in front."""
@@ -196,11 +197,11 @@ class View:
 
     def reads_like(self, other: View) -> bool:
         """Whether both read the same elements at the same positions."""
-        return self.source == other.source and self.layout == other.layout
+        return self.source == other.source and (self.steps == other.steps or self.layout == other.layout)
 
     @property
     def is_identity(self) -> bool:
-        return self.reads_like(View(self.source))
+        return not self.steps or self.reads_like(View(self.source))
 
     @property
     def is_whole(self) -> bool:
