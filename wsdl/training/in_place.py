@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from wsdl.ir.graph import Graph, Node, Value
+from collections.abc import Iterable
+
+from wsdl.ir.graph import Graph, Value
 from wsdl.ir.step import Next
 from wsdl.training.draft import Draft
 
@@ -15,23 +17,26 @@ def find_in_place(draft: Draft) -> None:
     for node in graph.nodes:
         if node.op == "parameter":
             reads.setdefault(str(node.attributes["stored"]), set()).add(node.result)
-    for port, output in phase.values(Next).items():
+    outputs = phase.values(Next)
+    common = _behind_all_readers(graph, outputs.values())
+    for i, port in enumerate(outputs):
         if port.of.role == "statistic":
             continue  # gradients have written what it is by the batch already, in the other buffer
-        if _is_last(graph, reads.get(port.of.name, set()), output):
+        if all(common[value] & 1 << i for value in reads.get(port.of.name, ()) if value in common):
             draft.in_place.add(port.of)
 
 
-def _is_last(graph: Graph, values: set[Value], output: Value) -> bool:
-    """Do only nodes that the output depends on read the values, and nothing else?"""
-    needed = _ancestors(graph, output)
-    return all(node in needed for node in graph.nodes if not values.isdisjoint(node.inputs))
-
-
-def _ancestors(graph: Graph, output: Value) -> set[Node]:
-    needed, nodes = {output}, set[Node]()
+def _behind_all_readers(graph: Graph, outputs: Iterable[Value]) -> dict[Value, int]:
+    """For each value that a node reads, the outputs that depend on every node that reads it, as bits."""
+    behind: dict[Value, int] = {}  # the outputs that depend on a value
+    for i, output in enumerate(outputs):
+        behind[output] = behind.get(output, 0) | 1 << i
+    common: dict[Value, int] = {}
     for node in reversed(graph.nodes):
-        if not needed.isdisjoint(node.results):
-            needed.update(node.inputs)
-            nodes.add(node)
-    return nodes
+        bits = 0
+        for result in node.results:
+            bits |= behind.pop(result, 0)
+        for value in node.reads():
+            behind[value] = behind.get(value, 0) | bits
+            common[value] = common.get(value, bits) & bits
+    return common

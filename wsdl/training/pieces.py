@@ -63,7 +63,7 @@ class _Split:
     """The update being split, and the phases split off so far, by their computation."""
 
     def __init__(self, phase: Phase) -> None:
-        self.phase, self.graph = phase, phase.graph
+        self.phase, self.graph, self.inputs = phase, phase.graph, phase.inputs
         self.producers = self.graph.producers()
         self.readers: dict[Value, set[Node]] = {}
         for node in self.graph.nodes:
@@ -108,8 +108,8 @@ class _Split:
             nodes.append(node)
             needed.update(v for v in node.inputs if v.type.rank)
         for value in self.graph.inputs:
-            port = self.phase.inputs[value.name]
             if value in needed:
+                port = self.inputs[value.name]
                 if not isinstance(port, Variable | Gradient) or port.of != parameter.of:
                     return None
                 own[value] = port
