@@ -74,7 +74,7 @@ class OperationTrial:
 
     def failure(self) -> str | None:
         narrow = numpy_dtype(self.target.half)
-        operands = [_rounded(operand, narrow) for operand in self.case.arrays()]
+        operands = [_rounded(operand, narrow) for operand in self.case.arrays]
         program = _Drawn(self).program(operands)
         graph = program.models["m"].graph
         expected = evaluated(self.case.op, operands, self.case.attributes)
@@ -146,7 +146,7 @@ def of_operations(targets: Sequence[Setting] = TARGETS, all_cases: bool = True) 
     """Trials of every case in f32, or of the first one of each operation."""
     seen: set[str] = set()
     for case in OPERATION_CASES:
-        flat = [a for o in case.arrays() for a in (o if isinstance(o, list) else [o]) if a is not None]
+        flat = [a for o in case.arrays for a in (o if isinstance(o, list) else [o]) if a is not None]
         floats = [i for i, a in enumerate(flat) if a.dtype == np.float32]
         dtypes = {*(a.dtype.name for a in flat), case.attributes.get("dtype")}
         if dtypes & {"float16", "bfloat16", "float64", "f16", "bf16"} or not case.runs:
@@ -169,7 +169,7 @@ def over_the_range() -> Iterator[OperationTrial]:
     """Each elementwise operation on floats once, with numbers from all of the range of f16, each with each."""
     target = Setting("f16", keep_io=False)
     for trial in of_operations([target], all_cases=False):
-        arrays = trial.case.arrays()
+        arrays = trial.case.arrays
         if trial.kind == ANY and OPERATIONS[trial.case.op].elementwise and all(_is_f32(a) for a in arrays):
             grid = np.meshgrid(*[RANGE] * len(arrays))
             given = [numbers(axis.ravel().tolist()) for axis in grid]

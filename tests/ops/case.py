@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,9 @@ class Case:
         """Can ONNX Runtime run it here? Its Python interface has no `bf16`."""
         return self.runs and "bf16" not in self.name
 
+    @cached_property
     def arrays(self) -> list[Operand]:
+        """The operands, drawn once for all tests, which can't write to them."""
         return [_made(given, f"{self.op} {i}") for i, given in enumerate(self.given)]
 
 
@@ -93,9 +96,11 @@ class Differences(torch.autograd.Function):
 def _made(given: Given, key: str) -> Any:
     if isinstance(given, list):
         return [_made(g, f"{key} {i}") for i, g in enumerate(given)]
-    if isinstance(given, str):
-        return random_array(typed(given), key)
-    return given if given is None else given(key)
+    if given is None:
+        return None
+    array = random_array(typed(given), key) if isinstance(given, str) else given(key)
+    array.flags.writeable = False
+    return array
 
 
 def _text(given: Given) -> str:

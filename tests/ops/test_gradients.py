@@ -1,4 +1,5 @@
-"""Every row of the tables, differentiated: rules in float64 against PyTorch's autograd, their ONNX against them."""
+"""Every row of the tables, differentiated once and twice: rules in float64 against PyTorch's autograd and its double
+backward, the ONNX of the first against the reference."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ def leaves(arrays: Sequence[Any]) -> list[Array]:
 
 
 def has_gradient(case: Case) -> bool:
-    floats = leaves(case.arrays())
+    floats = leaves(case.arrays)
     smooth = not OPERATIONS[case.op].flat and case.attributes.get("dtype", "f32") in FLOATS
     return smooth and bool(floats) and all(a.dtype == np.float32 for a in floats)
 
@@ -47,7 +48,7 @@ class Differentiated:
     """One operation, its results multiplied with fixed numbers and added up, and the gradients of its operands."""
 
     def __init__(self, case: Case, dtype: str) -> None:
-        self.arrays = [_as(x, dtype) for x in case.arrays()]
+        self.arrays = [_as(x, dtype) for x in case.arrays]
         self.graph = graph = Graph()
         operands = [self._operand(x) for x in self.arrays]
         build = Build(graph)
@@ -62,11 +63,7 @@ class Differentiated:
             total = build("sum", build("mul", result, factor))
             parts.append(build("cast", total, dtype=DTYPE[dtype]))
         self.wanted = [v for v in graph.inputs if v.type.is_float and not v.name.startswith("weight")]
-        gradients = differentiate(graph, build.add(parts), self.wanted)
-        build = Build(graph)
-        graph.outputs = [
-            g if g is not None else build.zeros(v.type) for v, g in zip(self.wanted, gradients, strict=True)
-        ]
+        graph.outputs = gradients_of(graph, build.add(parts), self.wanted)
 
     def _operand(self, array: Any) -> Any:
         if isinstance(array, list):
@@ -75,6 +72,13 @@ class Differentiated:
             return None
         self.graph.inputs.append(Value(array_type(array), f"x{len(self.graph.inputs)}"))
         return self.graph.inputs[-1]
+
+
+def gradients_of(graph: Graph, loss: Value, wanted: Sequence[Value]) -> list[Value]:
+    """The gradients of a scalar, which the graph gets nodes for."""
+    gradients = differentiate(graph, loss, wanted)
+    build = Build(graph)
+    return [g if g is not None else build.zeros(v.type) for v, g in zip(wanted, gradients, strict=True)]
 
 
 def _as(array: Any, dtype: str) -> Any:
@@ -87,27 +91,67 @@ def _count(value: Value) -> int:
     return int(np.prod(value.type.sizes or ()))
 
 
+KINKS = {"elu", "selu"}  # whose second derivative jumps at 0; each side is right there
+
+
+def factors(shape: Sequence[int]) -> Array:
+    """The numbers that the elements of a gradient are multiplied with, before it is differentiated."""
+    return np.asarray(np.sin(np.arange(int(np.prod(shape))) + 2.0)).reshape(shape)
+
+
+def twice(made: Differentiated) -> None:
+    """Append the gradients of a sum of all first gradients, each element times a number."""
+    graph = made.graph
+    build = Build(graph)
+    parts: list[Value] = []
+    for gradient in graph.outputs:
+        factor = Value(gradient.type, f"second{len(parts)}")
+        graph.inputs.append(factor)
+        made.inputs.append(factors(gradient.type.sizes or ()))
+        parts.append(build("sum", build("mul", gradient, factor)))
+    graph.outputs = [*graph.outputs, *gradients_of(graph, build.add(parts), made.wanted)]
+
+
 @every_case
 @pytest.mark.filterwarnings("ignore:var")
-def test_rule(case: Case) -> None:
+def test_rules(case: Case) -> None:
+    """The rule of the operation, and the rules of what it appends."""
     made = Differentiated(case, "float64")
+    twice(made)
     actual = evaluate(made.graph, made.inputs, {})
     operands = [to_torch(x) for x in made.arrays]
-    wanted = [
-        t for x in operands for t in (x if isinstance(x, list) else [x]) if t is not None and t.is_floating_point()
-    ]
-    for tensor in wanted:
-        tensor.requires_grad_()
+    flat = [t for x in operands for t in (x if isinstance(x, list) else [x]) if t is not None]
+    wanted = [t.requires_grad_() for t in flat if t.is_floating_point()]
     results = case.torch(*operands)
     results = results if isinstance(results, tuple | list) else [results]
-    loss = sum((r * torch.from_numpy(w)).sum() for r, w in zip(results, made.weights, strict=True))
-    assert isinstance(loss, torch.Tensor)
-    expected = torch.autograd.grad(loss, wanted, allow_unused=True)
-    for got, tensor, operand in zip(actual, expected, wanted, strict=True):
-        want = np.zeros(operand.shape) if tensor is None else tensor.numpy()
+    loss: Any = sum((r * torch.from_numpy(w)).sum() for r, w in zip(results, made.weights, strict=True))
+    once = torch.autograd.grad(loss, wanted, allow_unused=True, create_graph=True)
+    for got, gradient, operand in zip(actual[: len(wanted)], once, wanted, strict=True):
+        want = array_of(gradient, operand)
         assert got.shape == want.shape
-        unknown = torch.isnan(operand).numpy()  # there PyTorch says this and that
-        np.testing.assert_allclose(got[~unknown], want[~unknown], rtol=1e-7, atol=1e-9)
+        known = ~torch.isnan(operand).numpy()  # for NaN PyTorch says this and that
+        np.testing.assert_allclose(got[known], want[known], rtol=1e-7, atol=1e-9)
+
+    again: Sequence[torch.Tensor | None] = [None] * len(wanted)
+    if used := [g for g in once if g is not None and g.requires_grad]:
+        total: Any = sum((g * torch.from_numpy(factors(g.shape))).sum() for g in used)
+        again = torch.autograd.grad(total, wanted, allow_unused=True)
+    for got, gradient, operand in zip(actual[len(wanted) :], again, wanted, strict=True):
+        want = array_of(gradient, operand)
+        assert got.shape == want.shape
+        known = torch.isfinite(operand).numpy() & np.isfinite(want)
+        if case.op == "cross_entropy" and operand is not wanted[0]:
+            continue  # PyTorch takes class weights as constants in derivatives of this
+        if case.op in KINKS:
+            known &= operand.detach().numpy() != 0
+        if case.op == "pow":  # PyTorch's mixed derivative is 0 at the exponent 0, where it is 1 / a
+            known &= bool((made.arrays[1] != 0).all())
+        np.testing.assert_allclose(got[known], want[known], rtol=1e-6, atol=1e-8)
+
+
+def array_of(gradient: torch.Tensor | None, operand: torch.Tensor) -> Array:
+    """A gradient of PyTorch's; zeros where it has none."""
+    return np.zeros(operand.shape) if gradient is None else gradient.numpy(force=True)
 
 
 @every_case
