@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,12 +28,14 @@ Operand: TypeAlias = "Array | list[Array] | None"
 NOWHERE = Source("test.wsd", "").span(0, 0)
 
 
+@cache
 def typed(text: str) -> TensorType:
     """`f32[n, 2 * t, 3]` as a type."""
     dtype, _, rest = text.partition("[")
     return TensorType.of(dtype, [dim(d) for d in rest.rstrip("]").split(",") if d])  # type: ignore[arg-type] # a DType
 
 
+@cache
 def dim(text: str) -> Dim:
     if "." in text:  # a part
         return Dim.symbol(text)
