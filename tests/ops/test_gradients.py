@@ -4,7 +4,7 @@ backward, the ONNX of the first against the reference."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnxruntime as ort
@@ -91,6 +91,8 @@ def _count(value: Value) -> int:
     return int(np.prod(value.type.sizes or ()))
 
 
+Gradients: TypeAlias = "Sequence[torch.Tensor | None]"  # with `allow_unused`, which the annotation doesn't say
+
 KINKS = {"elu", "selu"}  # whose second derivative jumps at 0; each side is right there
 
 
@@ -125,14 +127,14 @@ def test_rules(case: Case) -> None:
     results = case.torch(*operands)
     results = results if isinstance(results, tuple | list) else [results]
     loss: Any = sum((r * torch.from_numpy(w)).sum() for r, w in zip(results, made.weights, strict=True))
-    once = torch.autograd.grad(loss, wanted, allow_unused=True, create_graph=True)
+    once: Gradients = torch.autograd.grad(loss, wanted, allow_unused=True, create_graph=True)
     for got, gradient, operand in zip(actual[: len(wanted)], once, wanted, strict=True):
         want = array_of(gradient, operand)
         assert got.shape == want.shape
         known = ~torch.isnan(operand).numpy()  # for NaN PyTorch says this and that
         np.testing.assert_allclose(got[known], want[known], rtol=1e-7, atol=1e-9)
 
-    again: Sequence[torch.Tensor | None] = [None] * len(wanted)
+    again: Gradients = [None] * len(wanted)
     if used := [g for g in once if g is not None and g.requires_grad]:
         total: Any = sum((g * torch.from_numpy(factors(g.shape))).sum() for g in used)
         again = torch.autograd.grad(total, wanted, allow_unused=True)
