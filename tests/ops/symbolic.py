@@ -160,6 +160,8 @@ ROWS = [
     row("topk", "f32[n, 9]", k=dim("t"), axis=1, beside=["f32[t]"], gives="f32[n, t] i64[n, t]"),
     row("topk", "f32[n, t]", k=dim("t"), axis=-1, largest=False, gives="f32[n, t] i64[n, t]"),
     row("segment_sum", "f32[n, t, 4]", "i64[n]", count=5, gives="f32[5, t, 4]"),
+    row("segment_max", "f32[n, t, 4]", "i64[n, t]", count=5, gives="f32[5, 4]"),
+    row("segment_largest", "f32[n, t, 4]", "i64[n]", count=5, gives="f32[5, t, 4]"),
     row("segment_mean", "f32[n, t, 4]", "i64[n, t]", count=5, gives="f32[5, 4]"),
     row("partition", "f32[n, 4]", "i64[n]", count=2, gives="f32[n.1, 4] f32[n.2, 4]"),
     row("partition_rows", "f32[n, 4]", "i64[n]", rows=dims("n.1", "n.2"), gives="f32[n.1, 4] f32[n.2, 4]"),

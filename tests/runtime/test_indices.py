@@ -163,6 +163,7 @@ WRITTEN_AS_NUMBERS = {
     "partition(x, [0, -1, 0], 1)": X[[0, 2]],
     "unpartition([x[0:2]], [-1, 0, 0])": np.stack([0 * X[0], X[0], X[1]]),
     "segment_sum(x, [1, 0, 1], 2)": np.stack([X[1], X[0] + X[2]]),
+    "segment_max(x, [1, 0, 1], 2)": np.stack([X[1], np.maximum(X[0], X[2])]),
     "segment_mean(x, [1, 0, 1], 2)": np.stack([X[1], (X[0] + X[2]) / 2]),
     "cross_entropy(x, [3, 3, 3])": LOSS,
     "nll(log_softmax(x), [3, 3, 3])": LOSS,

@@ -135,11 +135,6 @@ class ScatterAdd(
         return np.moveaxis(result, 0, at)
 
     def lower(self, e: Emitter, x: Ref, indices: Ref, updates: Ref) -> Ref:
-        """Each element by itself, over flattened tensors, at `index * size + column`.
-
-        `ScatterND` would take whole rows, but ONNX Runtime 1.32 adds in several threads without synchronization: where
-        an index repeats, additions are lost.
-        """
         at, new = axis_of(self.axis, x.type.rank), indices.type.rank
         rest = [d for a, d in enumerate(x.type.shape) if a != at]
         order = [at, *(a for a in range(x.type.rank) if a != at)]
@@ -148,25 +143,35 @@ class ScatterAdd(
             others = [a for a in range(updates.type.rank) if a not in picks_first]
             x = e.node("Transpose", x, perm=order).typed(x.type.with_shape(x.type.shape[a] for a in order))
             updates = e.node("Transpose", updates, perm=picks_first + others)
-        flat, count = e.constant([-1], "i64"), product(rest)
-        rows = e.node("Reshape", cast_to(e, indices, "i64"), e.constant([-1, 1], "i64"))
-        columns = e.node("Range", e.constant(0, "i64"), size_of(e, count), e.constant(1, "i64"))
-        axes_after = e.node("Add", e.node("Mul", rows, size_of(e, count)), columns)
-        flat_x, flat_places, flat_updates = (e.node("Reshape", t, flat) for t in (x, axes_after, updates))
-        y = _adding(e, flat_x.typed(x.type), flat_places, flat_updates, axis=0)
-        y = e.reshape(y.typed(x.type.with_shape([x.type.elements])), x.type.shape)
+        y = scattered_rows(e, "add", x, indices, updates, product(rest))
         return e.node("Transpose", y, perm=[order.index(a) for a in range(len(order))]) if at > 0 else y
 
     def gradient(self, g: Build, dy: Value, y: Value, x: Value, indices: Value, updates: Value) -> dict[str, Value]:
         return {"x": dy, "updates": g("gather", dy, indices, axis=self.axis)}
 
 
-def _adding(e: Emitter, x: Ref, indices: Ref, updates: Ref, axis: int) -> Ref:
-    """16-bit floats are summed in f32, for which there is a kernel."""
+def scattered_rows(e: Emitter, reduction: str, x: Ref, indices: Ref, updates: Ref, width: Dim) -> Ref:
+    """`x`, with rows of `width` elements, after a reduction of each with the rows of `updates` at its index. Each
+    element by itself, over flattened tensors, at `index * width + column`.
+
+    `ScatterND` would take whole rows, but ONNX Runtime 1.32 adds in several threads without synchronization: where an
+    index repeats, additions are lost.
+    """
+    flat = e.constant([-1], "i64")
+    rows = e.node("Reshape", cast_to(e, indices, "i64"), e.constant([-1, 1], "i64"))
+    columns = e.node("Range", e.constant(0, "i64"), size_of(e, width), e.constant(1, "i64"))
+    places = e.node("Add", e.node("Mul", rows, size_of(e, width)), columns)
+    flat_x, flat_places, flat_updates = (e.node("Reshape", t, flat) for t in (x, places, updates))
+    y = _scattered(e, reduction, flat_x.typed(x.type), flat_places, flat_updates, axis=0)
+    return e.reshape(y.typed(x.type.with_shape([x.type.elements])), x.type.shape)
+
+
+def _scattered(e: Emitter, reduction: str, x: Ref, indices: Ref, updates: Ref, axis: int) -> Ref:
+    """16-bit floats are reduced in f32, for which there is a kernel."""
     dtype = x.type.dtype
     if dtype in ("f16", "bf16"):
         x, updates = cast_to(e, x, "f32"), cast_to(e, updates, "f32")
-    y = e.node("ScatterElements", x, indices, updates, axis=axis, reduction="add")
+    y = e.node("ScatterElements", x, indices, updates, axis=axis, reduction=reduction)
     return cast_to(e, y, dtype) if dtype in ("f16", "bf16") else y
 
 
@@ -249,7 +254,7 @@ class ScatterAddAlong(
         return result
 
     def lower(self, e: Emitter, x: Ref, indices: Ref, updates: Ref) -> Ref:
-        return _adding(e, x, _as_indices(e, indices), updates, self.axis)
+        return _scattered(e, "add", x, _as_indices(e, indices), updates, self.axis)
 
     def gradient(self, g: Build, dy: Value, y: Value, x: Value, indices: Value, updates: Value) -> dict[str, Value]:
         return {"x": dy, "updates": g("take_along", dy, indices, axis=self.axis)}

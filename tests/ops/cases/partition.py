@@ -37,6 +37,13 @@ def segment_means(x: Tensor, group: Tensor) -> Tensor:
     return segment_sums(x, group) / segment_sums(torch.ones_like(x), group).clamp_min(1)
 
 
+def segment_maxima(x: Tensor, group: Tensor, count: int = 4, of_none: float = 0.0) -> Tensor:
+    """Each by itself, of which PyTorch shares the gradient among equal ones."""
+    return torch.stack(
+        [x[group == i].amax(0) if (group == i).any() else x.new_full(x.shape[1:], of_none) for i in range(count)]
+    )
+
+
 CASES: tuple[Case, ...] = (
     *(
         case("partition_rows", f"{d}[7, 2, 3]", GROUP, rows=sizes(1, 1, 3), torch=lambda x, g: parts(x, g, 3))
@@ -66,6 +73,14 @@ CASES: tuple[Case, ...] = (
     case("segment_sum", "f16[5]", SEGMENTS, count=3, torch=lambda x, g: segment_sums(x, g, 3)),
     case("segment_mean", "f32[5, 3]", SEGMENTS, count=4, torch=segment_means),
     case("segment_mean", "f32[0, 3]", "i64[0]", count=2, torch=lambda x, g: x.new_zeros(2, 3) + x.sum()),
+    case("segment_max", "f32[5, 3]", SEGMENTS, count=4, torch=segment_maxima),
+    case("segment_max", "f16[5]", SEGMENTS, count=3, torch=lambda x, g: segment_maxima(x, g, 3)),
+    case("segment_max", numbers([[1, 2], [1, 0], [-3, 2], [-2, -1], [-2, 2]], "float32"), SEGMENTS, count=4,
+         torch=segment_maxima),
+    case("segment_max", "f32[0, 3]", "i64[0]", count=2, torch=lambda x, g: x.new_zeros(2, 3) + x.sum()),
+    case("segment_max", numbers([[torch.nan, 2], [1, -torch.inf], [-3, torch.nan], [-2, -1], [-2, 2]], "float16"),
+         SEGMENTS, count=3, torch=lambda x, g: segment_maxima(x, g, 3)),
+    case("segment_largest", "f32[5, 3]", SEGMENTS, count=3, torch=lambda x, g: segment_maxima(x, g, 3, -torch.inf)),
     case("partition", "i64[7, 3]", GROUP, count=3, torch=lambda x, g: parts(x, g, 3)),
     case("unpartition", ["f32[2]", "f32[2]", "f32[2]"], SEVERAL, torch=back),
     case("unpartition", ["f32[1, 4]", "f32[1, 4]", "f32[2, 4]"], GROUP, torch=back),  # one row more than its part
