@@ -28,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz ray train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol gan vae bench clean
+.PHONY: help demo browser data quick golden test lint fuzz ray distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol gan vae bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -86,6 +86,9 @@ ray: .venv/ray       ## the tests of workers with Ray, on this machine alone: mi
 	@unshare --map-root-user --net true || { echo "This needs network namespaces (unshare), which Linux has" >&2; exit 1; }
 	@unshare --map-root-user --net sh -c 'ip link set lo up && exec "$$@"' sh \
 		env OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet tests/ray $(TESTS)
+
+distributed: .venv/dev    ## 200 steps of four examples by 1, 2 and 3 workers: the same curves (minutes)
+	@WSDL_WORKERS=all $(BIN)/python -m pytest --quiet tests/distributed
 
 train-examples: .venv/dev data    ## train the examples at length, here and in PyTorch, and write their pages' tables
 	@$(BIN)/python -m benchmarks.examples $(NAMES)

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import wsdl
+from wsdl.api.training import Trained, TrainingJob, train
 from wsdl.diagnostics.run_error import RunError
 from wsdl.diagnostics.span import Source
 from wsdl.distributed import Communicator, in_threads
-from wsdl.reporting.reports import Quiet, StepReport
+from wsdl.reporting.reports import Quiet, Reporter, StepReport
 from wsdl.runtime.checkpoint import read_checkpoint
 from wsdl.runtime.fit import fit
 from wsdl.runtime.plan import Plan
@@ -209,6 +210,38 @@ def test_a_run_goes_on_with_other_workers(text: str, rows: Any, tmp_path: Path) 
         parts.append(trained(text, rows, workers, plan=plan, resume=resume, hold=2))
     assert [loss for part in parts for loss in part.losses] == pytest.approx(whole.losses, rel=1e-5)
     require_same(Run(whole.losses, parts[-1].results, parts[-1].state), whole)
+
+
+@dataclass(frozen=True)
+class Threads:
+    """Runs a training in threads, as `wsdl.ray.Workers` does in processes."""
+
+    count: int
+
+    def run_training(self, job: TrainingJob, reporter: Reporter, *, resume: bool, replace: bool) -> Trained:
+        def work(own: Communicator) -> Trained:
+            return job.run(reporter, resume=resume, replace=replace, workers=own)
+
+        return in_threads(self.count, work)[0]
+
+
+def test_a_run_on_files(tmp_path: Path) -> None:
+    """By one worker, then two; the folder is that of the first."""
+    np.savez(tmp_path / "rows.npz", **data())
+    Path(tmp_path, "m.wsd").write_text(CARRIED)
+
+    def run(folder: str, epochs: int, workers: Threads | None = None, **options: Any) -> Trained:
+        plan, rows = Plan(epochs, tmp_path / folder), tmp_path / "rows.npz"
+        settings = {"batch": 16}
+        return train(tmp_path / "m.wsd", rows, plan, evaluation=rows, settings=settings, workers=workers, **options)
+
+    one, two = run("one", 3), run("two", 1, Threads(2))
+    assert (two.steps, [path.name for path in two.files]) == ({"m": 4}, ["last.safetensors", "best.safetensors"])
+    with pytest.raises(RunError) as caught:
+        run("two", 3, Threads(2))
+    assert caught.value.diagnostics[0].code == "E0724"
+    assert run("two", 3, Threads(3), resume=True).progress.results == pytest.approx(one.progress.results, rel=1e-5)
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["best.safetensors", "last.safetensors"]
 
 
 # -- what crosses ------------------------------------------------------------------------------------------------------

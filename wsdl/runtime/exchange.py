@@ -80,9 +80,11 @@ class Exchange:
             self.agreed(lambda: stack.enter_context(context))
             yield
 
-    def sizes(self, steps: int, whole: Sizes, own: Callable[[], Sizes]) -> int:
-        """Add the sizes of the parts of all workers to `whole`; returns the number of rows of the workers before this
-        one. `steps` is the number of steps so far."""
+    def sizes(self, steps: int, whole: Sizes, own: Callable[[], Sizes]) -> tuple[Sizes, int]:
+        """The sizes of the whole batch, `whole` with those of the parts of all workers, and the number of rows of the
+        workers before this one. `steps` is the number of steps so far."""
+        if self.is_alone:
+            return own(), 0
         names = sorted({name for type in whole.signature.values() for dim in type.shape for name in dim.names()})
 
         def numbers() -> list[int]:
@@ -99,7 +101,7 @@ class Exchange:
         for rank, (_, _, parts, *limits) in enumerate(table):
             before = whole.count if rank == self.rank else before
             whole.add_parts(parts, dict(zip(names, zip(limits[::2], limits[1::2], strict=True), strict=True)))
-        return before
+        return whole, before
 
     def merged(self, merges: Sequence[Merge], sizes: Sizes, own: Callable[[], Tally]) -> Tally:
         """The values of all workers merged, from those of the parts of each."""

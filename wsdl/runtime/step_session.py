@@ -139,8 +139,7 @@ class StepSession:
                 own.add(part)
             return own
 
-        sizes = self._no_sizes()
-        before = self._exchange.sizes(self.steps, sizes, counted)
+        sizes, before = self._exchange.sizes(self.steps, self._no_sizes(), counted)
         if not sizes.parts:
             raise fail("E0718", "this batch has no rows")
         self.rows, starts = sizes.count, [before + start for start in starts]
