@@ -21,6 +21,7 @@ import wsdl as wsdl_api
 from tests.cli.conftest import Done, Wsdl
 from tests.cli.conftest import wsdl as wsdl
 from tests.golden import ROOT, Golden
+from tests.studies.killed import Here
 from tests.studies.programs import DEPTHS, TRAIN, in_files, recorded, without_times
 from wsdl.cli import execute, study
 from wsdl.diagnostics.run_error import RunError
@@ -142,7 +143,8 @@ def is_free(folder: Path) -> bool:
     return False
 
 
-def test_a_trial_that_fails_and_an_epoch_that_is_selected(wsdl: Wsdl) -> None:
+def test_a_trial_that_fails_and_an_epoch_that_is_selected(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "Processes", Here)
     select = ("--select", "select.npz", "--patience", "1")
     done = wsdl(*TRAIN, *select, "--seeds", "1", "--let", "rate=1e30,1e-2", "--jobs", "1", "-o", "study", "--json")
     assert (done.code, done.codes) == (1, ["E0830"])

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+import logging
 from pathlib import Path
 
+import lark
 import pytest
 
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.render import render
 from wsdl.diagnostics.span import Source
-from wsdl.syntax import tree
+from wsdl.syntax import parser, tree
 from wsdl.syntax.grammar import grammar_path
 from wsdl.syntax.parser import parse
 
@@ -224,38 +223,39 @@ def test_huge_and_deep_texts() -> None:
 # -- the tables of the grammar -----------------------------------------------------------------------------------------
 
 
-def _run(home: Path) -> subprocess.CompletedProcess[str]:
-    code = (
-        "from wsdl.syntax.parser import parse; from wsdl.diagnostics import Problems;"
-        "from wsdl.diagnostics.span import Source;"
-        "print(len(parse(Source('t', 'let a = 1'), Problems()).declarations))"
-    )
-    environment = os.environ | {"XDG_CACHE_HOME": str(home), "LOCALAPPDATA": str(home)}
-    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+def _declarations(home: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The number of declarations that a new parser finds in a text with one."""
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(home))
+    monkeypatch.setattr(parser, "_parser", None)
+    return len(read("let a = 1").declarations)
 
 
-def test_tables_are_kept_as_json_and_a_damaged_cache_costs_time_only(tmp_path: Path) -> None:
-    assert _run(tmp_path).stdout == "1\n"
+def test_tables_are_kept_as_json_and_a_damaged_cache_costs_time_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert _declarations(tmp_path, monkeypatch) == 1
     (cache,) = (tmp_path / "wsdl").iterdir()
-    json.loads(cache.read_text(encoding="utf-8"))
+    assert json.loads(cache.read_text(encoding="utf-8"))["data"]
     for damage in ("", "{", "[]", '{"data": {}, "memo": {}}', "\x00"):
         cache.write_text(damage, encoding="utf-8")
-        ran = _run(tmp_path)
-        assert (ran.stdout, ran.stderr) == ("1\n", "")
+        assert _declarations(tmp_path, monkeypatch) == 1
+        assert json.loads(cache.read_text(encoding="utf-8"))["data"]
+    monkeypatch.setattr(lark.Lark, "__init__", None)  # tables are read, and not computed
+    assert _declarations(tmp_path, monkeypatch) == 1
+    assert capfd.readouterr() == ("", "")
 
 
-def test_no_place_for_a_cache_is_no_error(tmp_path: Path) -> None:
+def test_no_place_for_a_cache_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    ran = _run(file / "below")
-    assert (ran.stdout, ran.stderr) == ("1\n", "")
+    assert _declarations(file / "below", monkeypatch) == 1
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_grammar_has_no_conflicts_and_no_kinds_of_layers() -> None:
-    import logging
-
-    import lark
-
     text = grammar_path().read_text(encoding="utf-8")
     assert "Dense" not in text.split("// -- declarations", 1)[1]
     messages: list[str] = []
