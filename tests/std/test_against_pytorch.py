@@ -3,53 +3,40 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import wsdl
 from references.weights import module_weights
 from tests.compiling import compiled
-from tests.std.case import Case, Shapes, draw, program_of, results_of, twin_of
+from tests.std.case import Case, draw, program_of, results_of, twin_of
 from tests.std.cases import CASES
 from tests.std.names import separated
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.span import Source
 from wsdl.elaborate.resolve import resolve
 from wsdl.elaborate.scopes import standard_blocks, standard_ways
-from wsdl.runtime.session import Session
-
-RUNS = [
-    pytest.param(case, run, id=f"{case.layer} on {', '.join('x'.join(map(str, shape)) for shape in run)}")
-    for case in CASES
-    for run in case.every_run
-]
 
 
-@cache
-def pair(case: Case) -> tuple[nn.Module, Session]:
-    """The counterpart, and the block with its weights."""
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.layer)
+def test_equal_to_pytorch(case: Case) -> None:
+    """In every run; with the same weights."""
     twin = twin_of(case)
     weights = {case.rename(n): torch.from_numpy(a) for n, a in module_weights(twin).items()}
     values = {f"f.{n}": a.contiguous().numpy() for n, a in separated(weights).items()}
-    return twin, compiled(program_of(case), values).session()
-
-
-@pytest.mark.parametrize(("case", "shapes"), RUNS)
-def test_equal_to_pytorch(case: Case, shapes: Shapes) -> None:
-    twin, session = pair(case)
-    arrays = draw(case, shapes)
-    with torch.no_grad():
-        expected = results_of(case, twin, [torch.from_numpy(a) for a in arrays])
-    got = session.run({f"input{i}": a for i, a in enumerate(arrays)})
-    for ours, theirs in zip(got.values(), expected, strict=True):
-        assert ours.shape == tuple(theirs.shape)
-        top = np.abs(theirs.numpy()).max(initial=1.0)
-        assert np.abs(ours - theirs.numpy()).max(initial=0.0) <= 1e-5 * top
+    session = compiled(program_of(case), values).session()
+    for shapes in case.every_run:
+        arrays = draw(case, shapes)
+        with torch.no_grad():
+            expected = results_of(case, twin, [torch.from_numpy(a) for a in arrays])
+        got = session.run({f"input{i}": a for i, a in enumerate(arrays)})
+        for ours, theirs in zip(got.values(), expected, strict=True):
+            assert ours.shape == tuple(theirs.shape), shapes
+            top = np.abs(theirs.numpy()).max(initial=1.0)
+            assert np.abs(ours - theirs.numpy()).max(initial=0.0) <= 1e-5 * top, shapes
 
 
 def test_every_block_is_here() -> None:
