@@ -18,6 +18,7 @@ FETCHED += japanese_vowels/train shakespeare/train words/train reviews/train sni
 DATA    := $(FETCHED:%=examples/data/%.npz)
 SKLEARN := scikit-learn==1.7.2
 PORT    ?= 8000
+ALONE   := unshare --map-root-user --net sh -c 'ip link set lo up && exec "$$@"' sh    # only the loopback
 
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
@@ -28,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz ray distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol gan vae bench clean
+.PHONY: help demo browser data quick golden test lint fuzz ray rows distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol gan vae bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -83,9 +84,10 @@ fuzz: .venv/dev      ## all attacks, thousands of wrong and of valid programs, h
 	@$(BIN)/python -m tests.programs.fuzz --seed $(or $(SEED),0) --cases $(or $(CASES),10000)
 
 ray: .venv/ray       ## the tests of workers with Ray, on this machine alone: minutes (make ray TESTS=-k\ rows)
-	@unshare --map-root-user --net true || { echo "This needs network namespaces (unshare), which Linux has" >&2; exit 1; }
-	@unshare --map-root-user --net sh -c 'ip link set lo up && exec "$$@"' sh \
-		env OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet tests/ray $(TESTS)
+	@$(ALONE) env OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet tests/ray $(TESTS)
+
+rows: .venv/ray examples/data/fashion_mnist/train.npz    ## a million images through a small CNN, on two workers of Ray or none, and the page's table (minutes)
+	@$(ALONE) $(BIN)/python -m benchmarks.rows
 
 distributed: .venv/dev    ## 200 steps of four examples by 1, 2 and 3 workers: the same curves (minutes)
 	@WSDL_WORKERS=all $(BIN)/python -m pytest --quiet tests/distributed
@@ -166,7 +168,7 @@ $(BIN)/python:
 
 .venv/ray: pyproject.toml | .venv/dev
 	@echo "Installing Ray (200 MB)"
-	@$(PIP) --editable '.[dev,ray]'
+	@$(PIP) --editable '.[dev,ray]' 'ray[data]'
 	@touch $@
 
 # Without what the package depends on, as only its files are wanted.

@@ -64,6 +64,8 @@ CASES: dict[str, Callable[[], RunError]] = {
     "does not start": lambda: errors.not_started(RuntimeError("The current node timed out during startup.\nmore")),
     "too few CPUs": lambda: errors.too_few_cpus(4, 2, 6, 4),
     "too few CPUs on each machine": lambda: errors.too_few_cpus(2, 8, 0, 4),
+    "no CPU for reading": lambda: errors.no_cpu_for_reading(2, 1, 2),
+    "no CPU for reading at all": lambda: errors.no_cpu_for_reading(1, 2, 2),
     "out of memory": lambda: losing(
         of_ray("OutOfMemoryError", "Task was killed due to the node running low on memory.")
     ),

@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,8 @@ from tests.golden import ROOT
 from tests.ray.conftest import kill_when
 from tests.studies.programs import DEPTHS, TRAIN, in_files, recorded
 from wsdl.cli import study as study_command
+from wsdl.diagnostics.run_error import RunError
+from wsdl.ray import Workers, predict
 from wsdl.reporting.trials import QuietTrials
 from wsdl.runtime.folder_lock import alone_in
 
@@ -76,7 +79,7 @@ def test_rows(wsdl: Wsdl, kills: int) -> None:
         killed = pool.submit(kill)
         done = wsdl(*RUN, "-o", "two", "--workers", "2")
         assert len(set(killed.result())) == kills
-    assert done.code == 0, done.err
+    assert (done.code, done.out) == (0, "")
     assert done.err.startswith("6,000 rows, 2 workers\n")
     assert written("two") == written("one")
     assert parquet.read_table("two")["key"].to_pylist() == list(range(ROWS))
@@ -100,6 +103,28 @@ def test_too_many_workers(wsdl: Wsdl) -> None:
     assert wsdl(*RUN, "-o", "out", "--workers", "3", "--json").codes == ["E0744"]
     assert wsdl("run", "slow.wsd", "--input", "rows.parquet", "-o", "out", "--workers", "1", "--threads", "3",
                 "--json").codes == ["E0744"]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")  # Ray's
+@pytest.mark.parametrize("tensors", [False, True], ids=["lists", "tensors"])
+def test_a_dataset(wsdl: Wsdl, two_cpus: Any, tensors: bool) -> None:
+    """A step of a Ray Dataset gives what files give; what would hang is refused."""
+    pytest.importorskip("pandas", reason="Ray Data needs it")
+    from ray import data
+
+    assert wsdl(*RUN, "-o", "one").code == 0
+    expected = parquet.read_table("one").sort_by("key")
+    items = [{"key": i, "x": X[i]} for i in range(100)]
+    dataset = data.from_items(items) if tensors else data.read_parquet(str(Path("rows.parquet").resolve()))
+    for workers in (Workers(2), Workers(1, threads=2)):
+        with pytest.raises(RunError, match="for reading rows"):
+            predict("slow.wsd", dataset, workers)
+    with pytest.raises(RunError, match="E0718"):
+        predict("slow.wsd", dataset.rename_columns({"x": "z"}), Workers(1))
+    rows = sorted(predict("slow.wsd", dataset, Workers(1), batch=32).take_all(), key=lambda row: int(row["key"]))
+    assert [row["key"] for row in rows] == list(range(100 if tensors else ROWS))
+    found = np.array([row["y"] for row in rows])
+    np.testing.assert_allclose(found, np.array(expected["y"].to_pylist()[: len(rows)]), atol=1e-6)
 
 
 # -- trials ------------------------------------------------------------------------------------------------------------
@@ -183,6 +208,7 @@ def test_nothing_is_left_of_a_command_that_ends(
     without_address: dict[str, str], short_folder: Path, number: int
 ) -> None:
     """Neither a process of Ray nor, if it could clean up, a file."""
+    parquet.write_table(pa.concat_tables([parquet.read_table("rows.parquet")] * 5), "rows.parquet")
     command = [sys.executable, "-m", "wsdl", *RUN, "-o", "out", "--workers", "1", "--batch", "1"]
     with subprocess.Popen(command, env={**without_address, "TMPDIR": str(short_folder)}, stderr=subprocess.PIPE) as run:
         contents = Path(".out.part/contents")
@@ -195,7 +221,7 @@ def test_nothing_is_left_of_a_command_that_ends(
     if number == signal.SIGINT:
         assert not Path(".out.part").exists()
         assert not [*short_folder.glob("wsdl-*")]
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while left := of_environment(f"TMPDIR={short_folder}"):
         assert time.monotonic() < until, left
         time.sleep(0.1)

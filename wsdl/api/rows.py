@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from dataclasses import replace as with_fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,9 +87,11 @@ def run_rows(
     """
     from wsdl.runtime.new_folder import new_folder, require_new
     from wsdl.runtime.parquet import ParquetReader
-    from wsdl.runtime.parts import InProcess
-    from wsdl.runtime.row_job import open_rows, prepared
+    from wsdl.runtime.parts import InProcess, parts_of
+    from wsdl.runtime.row_job import job_of, open_rows
 
+    if workers is not None and device != "cpu":
+        raise fail("E0714", "workers run models on the CPU", help="without workers, this process runs it on the device")
     target = Path(folder)
     require_new(target, replace=replace, pattern=PATTERN)
     reporter = reporter or QuietRows()
@@ -99,8 +102,10 @@ def run_rows(
         )
         with opened as (portable, diagnostics):
             session = portable.session(device=device, threads=threads)
+            parts = parts_of(files.rows, batch or BATCH)
+            job = job_of(next(iter(files.rows)), files.first, portable, session)
             with new_folder(target, replace=replace, pattern=PATTERN) as contents:
-                job, parts = prepared(files, portable, session, batch or BATCH, str(contents), device)
+                job = with_fields(job, batch=batch or BATCH, folder=str(contents))
                 runner = workers or InProcess(session)
                 reporter.begin(sum(part.rows for part in parts), runner.count)
                 try:

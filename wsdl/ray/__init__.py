@@ -1,8 +1,12 @@
 """Many machines by Ray: `pip install 'wsdl[ray]'`.
 
     import wsdl.ray
+    from wsdl import api
 
-    wsdl.study("digits.wsd", …, workers=wsdl.ray.Workers(4))        # trials on four workers
+    workers = wsdl.ray.Workers(4)
+    api.run_rows("digits.onnx", "rows.parquet", "out", workers=workers)     # rows of files
+    wsdl.study("digits.wsd", …, workers=workers)                            # trials of a study
+    wsdl.ray.predict("digits.onnx", dataset, workers)                       # a step of a Ray Dataset
 
 `Workers` says how many processes run and where: on this machine, or on the cluster at an address. Nothing else of wsdl
 imports Ray.
@@ -10,6 +14,7 @@ imports Ray.
 
 from __future__ import annotations
 
+from wsdl.ray.datasets import predict
 from wsdl.ray.workers import Workers
 
-__all__ = ["Workers"]
+__all__ = ["Workers", "predict"]

@@ -104,7 +104,7 @@ def _session(address: str, failure: Callable[[Exception, str], RunError], **how:
     """Connect, and disconnect at the end. `failure` makes an error of an exception and what Ray has logged."""
     ray = import_module("ray")
     try:
-        with _undisturbed() as log:
+        with _undisturbed() as log, _silent(import_module("ray._private.worker")):
             try:
                 ray.init(address=address, log_to_driver=False, logging_level="ERROR", **how)
             except Exception as error:  # Ray has no common class for them
@@ -138,12 +138,17 @@ def _require_listener(address: str) -> None:
 
 def _require(ray: Any, workers: Request) -> None:
     """Raises `RunError` if the cluster has too few CPUs, or other versions."""
-    nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
-    cpus = [int(node["Resources"].get("CPU", 0)) for node in nodes.values()]
-    available = sum(each // workers.threads for each in cpus) * workers.threads
-    if available < workers.count * workers.threads:
-        raise errors.too_few_cpus(workers.count, workers.threads, available, max(cpus, default=0))
-    require_same(versions(), _versions_on(ray, {id: node["NodeManagerAddress"] for id, node in nodes.items()}))
+    require_cpus(ray, workers)
+    addresses = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+    require_same(versions(), _versions_on(ray, addresses))
+
+
+def require_cpus(ray: Any, workers: Request) -> int:
+    """The number of CPUs of the cluster. Raises `RunError` (E0744) if the workers don't all find room on machines."""
+    cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    if sum(each // workers.threads for each in cpus) < workers.count:
+        raise errors.too_few_cpus(workers.count, workers.threads, sum(cpus), max(cpus, default=0))
+    return sum(cpus)
 
 
 def require_same(here: dict[str, str], there: Mapping[str, dict[str, str]]) -> None:
@@ -205,6 +210,18 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
+
+
+@contextmanager
+def _silent(worker: Any) -> Iterator[None]:
+    """Keep Ray from starting a thread that prints lost workers to stdout, where our results are. It has no setting."""
+    name = "listen_error_messages"
+    listen = getattr(worker, name, None)
+    setattr(worker, name, lambda *_: None)
+    try:
+        yield
+    finally:
+        setattr(worker, name, listen)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from wsdl.diagnostics.figures import count
 from wsdl.diagnostics.run_error import RunError, fail
 
 INSTALL = "`pip install 'wsdl[ray]'` installs it"
@@ -56,10 +57,23 @@ def different_versions(there: dict[str, str], where: str, here: dict[str, str]) 
 def too_few_cpus(workers: int, each: int, available: int, largest: int) -> RunError:
     """The error for a cluster with too few CPUs: `available` in all, `largest` on one machine."""
     if largest < each:
-        message = f"a worker with {each} CPUs fits on no machine of the cluster: the largest has {largest}"
+        message = f"a worker with {count(each, 'CPU')} fits on no machine of the cluster: the largest has {largest}"
         return fail("E0744", message, help=f"use at most `--threads {largest}`" if largest else None)
-    message = f"{workers} workers with {each} CPU{'s' if each > 1 else ''} each need {workers * each}, but the cluster"
-    return fail("E0744", f"{message} has {available}", help=f"use `--workers {available // each}`, or add machines")
+    message = f"{_each(workers, each)} need {workers * each}, but the cluster has {available}"
+    return fail("E0744", message, help=f"use `--workers {available // each}`, or add machines")
+
+
+def no_cpu_for_reading(workers: int, each: int, available: int) -> RunError:
+    """The error for workers that reserve all CPUs, so that Ray Data never reads a row (ray-project/ray#44687)."""
+    fewer = (available - 1) // each
+    message = f"{_each(workers, each)} leave none of {available} for reading rows"
+    help = f"use {count(fewer, 'worker')}" if fewer else "use more CPUs: `ray.init(num_cpus=…)`"
+    return fail("E0744", message, help=help)
+
+
+def _each(workers: int, cpus: int) -> str:
+    """`4 workers with 2 CPUs each`."""
+    return f"{count(workers, 'worker')} with {count(cpus, 'CPU')} each"
 
 
 def lost(error: Exception, what: str) -> RunError | None:

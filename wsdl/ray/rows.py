@@ -49,4 +49,4 @@ def _opened(held: HeldJob) -> tuple[RowJob, Session, ParquetReader]:
     import ray
 
     job: RowJob = ray.get(held.reference[0])
-    return job, job.session(held.threads), ParquetReader()
+    return job, job.model.session(threads=held.threads), ParquetReader()

@@ -15,7 +15,6 @@ from typing import Any, BinaryIO, Protocol
 from wsdl.atomic import write_file
 from wsdl.diagnostics.run_error import RunError, fail
 from wsdl.ir.types import TensorType
-from wsdl.runtime.arrays import check_inputs
 from wsdl.runtime.columns import array_of, arrow_type, column_of, joined
 from wsdl.runtime.parquet import ParquetReader
 from wsdl.runtime.portable import PortableModel
@@ -58,18 +57,14 @@ def parts_of(files: Mapping[str, int], batch: int) -> list[Part]:
 
 @dataclass(frozen=True)
 class RowJob:
-    """What is done with each part: `model` is run, `batch` rows at a time, with the columns of its `inputs` (by their
-    names); the columns `kept` and the outputs are written to `folder`."""
+    """What is done with rows: `model` is run with the columns of its `inputs`, by their names; the results are the
+    columns `kept` and the outputs. Of a part `batch` rows are run at a time, and the results written to `folder`."""
 
     model: PortableModel
     inputs: Mapping[str, Sequence[str]]
     kept: Sequence[str]
-    batch: int
-    folder: str
-    device: str = "cpu"
-
-    def session(self, threads: int | None) -> Session:
-        return self.model.session(device=self.device, threads=threads)
+    batch: int = 1
+    folder: str = ""
 
 
 class PartRunner(Protocol):
@@ -98,20 +93,32 @@ class InProcess:
 
 def run_part(job: RowJob, part: Part, session: Session, reader: ParquetReader) -> None:
     """Run the model on a part and write its file, atomically."""
-    import pyarrow
     from pyarrow import parquet
 
     schema = schema_of(reader.schema(part.path)[0], job.kept, session.outputs)
 
     def write(file: BinaryIO) -> None:
         with parquet.ParquetWriter(file, schema) as writer:
-            for table in _in_groups(pyarrow, schema, _results(job, part, session, reader, schema)):
+            for table in _in_groups(_results(job, part, session, reader)):
                 writer.write_table(table)
 
     if not os.path.isdir(job.folder):
         help = "the input, the output and the model must be on storage that all machines have"
         raise fail("E0703", "this folder doesn't exist on the machine of a worker", file=job.folder, help=help)
     write_file(Path(job.folder, part.file), write)
+
+
+def results_of(job: RowJob, session: Session, path: str, rows: Any) -> Any:
+    """The results for some rows, both a `pyarrow.Table`. Raises `RunError` if they don't fit the model."""
+    import pyarrow
+
+    arrays = {}
+    for name, parts in job.inputs.items():
+        arrays[name] = joined(path, name, {part: array_of(rows.column(part)) for part in parts}, parts)
+    outputs = session.run(arrays)
+    columns = [rows.column(name) for name in job.kept]
+    columns += [column_of(outputs[name], type) for name, type in session.outputs.items()]
+    return pyarrow.Table.from_arrays(columns, schema=schema_of(rows.schema, job.kept, session.outputs))
 
 
 def schema_of(schema: Any, kept: Sequence[str], outputs: Mapping[str, TensorType]) -> Any:
@@ -122,40 +129,31 @@ def schema_of(schema: Any, kept: Sequence[str], outputs: Mapping[str, TensorType
     return pyarrow.schema([*fields, *(pyarrow.field(name, arrow_type(type)) for name, type in outputs.items())])
 
 
-def _in_groups(pyarrow: Any, schema: Any, batches: Iterator[Any]) -> Iterator[Any]:
+def _in_groups(tables: Iterator[Any]) -> Iterator[Any]:
     """Tables that become row groups."""
+    import pyarrow
+
     held: list[Any] = []
-    for batch in batches:
-        held.append(batch)
-        if sum(b.nbytes for b in held) >= GROUP_BYTES:
-            yield pyarrow.Table.from_batches(held, schema)
+    for table in tables:
+        held.append(table)
+        if sum(t.nbytes for t in held) >= GROUP_BYTES:
+            yield pyarrow.concat_tables(held)
             held = []
     if held:
-        yield pyarrow.Table.from_batches(held, schema)
+        yield pyarrow.concat_tables(held)
 
 
-def _results(job: RowJob, part: Part, session: Session, reader: ParquetReader, schema: Any) -> Iterator[Any]:
-    """The record batches of a part."""
+def _results(job: RowJob, part: Part, session: Session, reader: ParquetReader) -> Iterator[Any]:
+    """The results of the batches of a part."""
     import pyarrow
 
     first = part.start
     for batch in reader.batches(part.path, part.start, part.stop, job.batch):
         try:
-            outputs = session.run(inputs_in(part.path, batch, job.inputs, session.inputs))
+            yield results_of(job, session, part.path, pyarrow.Table.from_batches([batch]))
         except RunError as error:
             raise _in_rows(error, part.path, first, first + batch.num_rows) from error
         first += batch.num_rows
-        columns = [batch.column(name) for name in job.kept]
-        columns += [column_of(outputs[name], type) for name, type in session.outputs.items()]
-        yield pyarrow.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def inputs_in(path: str, batch: Any, columns: Mapping[str, Sequence[str]], types: Mapping[str, TensorType]) -> Any:
-    """The arrays of the inputs in a record batch. Raises `RunError` if they don't have these types."""
-    arrays = {}
-    for name, parts in columns.items():
-        arrays[name] = joined(path, name, {part: array_of(batch.column(part)) for part in parts}, parts)
-    return check_inputs(types, arrays)
 
 
 def _in_rows(error: RunError, path: str, start: int, stop: int) -> RunError:

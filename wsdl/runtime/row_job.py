@@ -15,7 +15,7 @@ from wsdl.runtime.arrays import check_inputs
 from wsdl.runtime.columns import grouped
 from wsdl.runtime.data import data_of_table
 from wsdl.runtime.parquet import ParquetReader
-from wsdl.runtime.parts import Part, RowJob, parts_of
+from wsdl.runtime.parts import RowJob
 from wsdl.runtime.portable import PortableModel
 from wsdl.runtime.session import Session, leads
 from wsdl.weights.source import reason_of
@@ -26,7 +26,6 @@ class RowFiles:
     """Parquet files with the same columns: `rows` has the number of rows of each."""
 
     rows: Mapping[str, int]
-    schema: Any
     first: Any  # a `pyarrow.Table` with the first row, if there is one
 
 
@@ -65,31 +64,28 @@ def open_rows(data: str | os.PathLike[str], reader: ParquetReader) -> RowFiles:
     from pyarrow import Table
 
     start = [] if filled is None else [*reader.batches(filled, 0, 1, 1)]
-    return RowFiles(rows, schema, Table.from_batches(start, schema))
+    return RowFiles(rows, Table.from_batches(start, schema))
 
 
-def prepared(
-    files: RowFiles, model: PortableModel, session: Session, batch: int, folder: str, device: str
-) -> tuple[RowJob, list[Part]]:
-    """The job and its parts. Raises `RunError` if the model doesn't run row by row, or the columns don't fit."""
+def job_of(path: str, first: Any, model: PortableModel, session: Session) -> RowJob:
+    """What is done with rows like `first`, a `pyarrow.Table` with one row or none, which were read from `path`. Raises
+    `RunError` if the model doesn't run row by row, or the columns don't fit."""
     _require_rows(session)
-    path = next(iter(files.rows))
-    columns = grouped(path, files.schema.names)
-    types = session.inputs
-    arrays = data_of_table(Path(path), files.first).select(types)
-    if len(files.first):
+    columns, types = grouped(path, first.schema.names), session.inputs
+    arrays = data_of_table(Path(path), first).select(types)
+    if len(first):
         try:
             check_inputs(types, arrays)
         except RunError as error:
             raise RunError([with_fields(d, file=path) for d in error.diagnostics]) from None
     inputs = {name: columns[name] for name in types}
     read = {part for parts in inputs.values() for part in parts}
-    kept = [name for name in files.schema.names if name not in read]
+    kept = [name for name in first.schema.names if name not in read]
     same = [name for name in session.outputs if name in kept]
     if same:
         help = "rename the column, or leave it out; columns that the model doesn't read are kept"
         raise fail("E0718", f"the column `{same[0]}` has the name of an output of the model", file=path, help=help)
-    return RowJob(model, inputs, kept, batch, folder, device), parts_of(files.rows, batch)
+    return RowJob(model, inputs, kept)
 
 
 def _require_rows(session: Session) -> None:

@@ -113,6 +113,8 @@ def study(
     source, root = program_in(path), Path(folder)
     if workers is not None and jobs is not None:
         raise fail("E0704", "`jobs` are processes of this machine, which `workers` replace", help="pass one of them")
+    if workers is not None and device != "cpu":
+        raise fail("E0714", "workers train on the CPU", help="without workers, trials run on the device in turn")
     jobs = jobs or (max(1, _cores() // threads) if device == "cpu" else 1)
     runner = workers or Processes(jobs, threads)
     training = Training(
