@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import pairwise
@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 import wsdl
+from tests.golden import Golden
 from wsdl.api.training import Trained, TrainingJob, train
+from wsdl.diagnostics.render import render
 from wsdl.diagnostics.run_error import RunError
 from wsdl.diagnostics.span import Source
 from wsdl.distributed import Communicator, in_threads
@@ -300,66 +302,58 @@ train m(wanted: f32[n, t, 32]) {
 # -- what goes wrong ---------------------------------------------------------------------------------------------------
 
 
-def in_two(text: str, act: Callable[[Any, int], Any], **options: Any) -> Iterator[str]:
-    """What each of two workers says when it fails."""
-    program = compiled(text)
-
-    def work(own: Communicator) -> str:
-        try:
-            act(program.trainer(workers=own, threads=1, **options), own.rank)
-        except RunError as error:
-            return f"{error.diagnostics[0].code}: {error.diagnostics[0].message}"
-        return ""
-
-    yield from in_threads(2, work)
+def normed(own: Communicator, **options: Any) -> Any:
+    return compiled(NORMED).trainer(workers=own, threads=1, **options)
 
 
-def test_none_waits_for_a_worker_that_has_failed() -> None:
-    def act(trainer: Any, rank: int) -> None:
-        rows = data(4)
-        trainer.step(rows if rank == 0 else {**rows, "x": rows["x"][:, :5]})
-
-    first, second = in_two(NORMED, act)
-    assert first == "E0836: worker 1 of 2 has stopped"
-    assert second.startswith("E0713: ")
+def misfit(own: Communicator) -> None:
+    rows = data(4)
+    normed(own).step(rows if own.rank == 0 else {**rows, "x": rows["x"][:, :5]})
 
 
-def test_nothing_is_changed_where_one_worker_has_what_is_not_finite() -> None:
-    def act(trainer: Any, rank: int) -> None:
-        rows, before = data(4), trainer.state
-        rows["x"][0, 0] = np.nan if rank else 1
-        if trainer.on_nan == "skip":
-            assert trainer.make_step(rows).is_skipped
-            assert trainer.steps == 0
-            return
-        try:
-            trainer.step(rows)
-        finally:
-            for name, array in trainer.state.items():
-                np.testing.assert_array_equal(array, before[name])
-
-    for said in in_two(NORMED, act):
-        assert said == "E0830: the loss of step 1 is nan"
-    assert list(in_two(NORMED, act, on_nan="skip")) == ["", ""]
+def not_finite(own: Communicator) -> None:
+    rows, trainer = data(4), normed(own)
+    rows["x"][0, 0] = np.nan if own.rank else 1
+    before = trainer.state
+    try:
+        trainer.step(rows)
+    finally:
+        for name, array in trainer.state.items():
+            np.testing.assert_array_equal(array, before[name])
 
 
-def test_workers_make_the_same_steps() -> None:
-    def act(trainer: Any, rank: int) -> None:
-        trainer.write({"step": np.array(rank)})
-        trainer.step(data(4))
-
-    assert set(in_two(NORMED, act)) == {"E0837: the workers have made different numbers of steps: 0, 1"}
+def other_steps(own: Communicator) -> None:
+    trainer = normed(own)
+    trainer.write({"step": np.array(own.rank)})
+    trainer.step(data(4))
 
 
-def test_workers_run_the_same_program() -> None:
-    def work(own: Communicator) -> str:
+WRONG: dict[str, Callable[[Communicator], Any]] = {
+    "rows that don't fit": misfit,
+    "a number that is not finite": not_finite,
+    "different numbers of steps": other_steps,
+    "different settings": lambda own: normed(own, batch=8 + own.rank),
+    "no rows at all": lambda own: normed(own).step(data(0)),
+}
+
+
+def test_what_each_worker_says(golden: Golden) -> None:
+    """None waits for another one."""
+
+    def said(act: Callable[[Communicator], Any], own: Communicator) -> str:
         with pytest.raises(RunError) as caught:
-            compiled(NORMED).trainer(workers=own, batch=8 + own.rank)
-        return f"{caught.value.diagnostics[0].code}: {caught.value.diagnostics[0].message}"
+            act(own)
+        return f"worker {own.rank}: {render(caught.value.diagnostics)}"
 
-    said = "E0838: worker 1 of 2 runs another program, or with other settings, than worker 0"
-    assert in_threads(2, work) == [said, said]
+    texts = [f"-- {title}\n\n{chr(10).join(in_threads(2, partial(said, act)))}" for title, act in WRONG.items()]
+    golden(Path(__file__).parent / "golden/workers.txt", "\n".join(texts))
 
 
-def test_rows_that_are_none_at_all() -> None:
-    assert set(in_two(NORMED, lambda trainer, _: trainer.step(data(0)))) == {"E0718: this batch has no rows"}
+def test_a_step_is_skipped_by_all() -> None:
+    def work(own: Communicator) -> int:
+        rows, trainer = data(4), normed(own, on_nan="skip")
+        rows["x"][0, 0] = np.nan if own.rank else 1
+        assert trainer.make_step(rows).is_skipped
+        return int(trainer.steps)
+
+    assert in_threads(2, work) == [0, 0]

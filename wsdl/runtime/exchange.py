@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsdl.diagnostics.run_error import fail
+from wsdl.diagnostics.run_error import RunError, fail
 from wsdl.distributed import Communicator
 from wsdl.ir.step import Merge, Port
 from wsdl.ir.types import TensorType
@@ -58,9 +58,13 @@ class Exchange:
         if error is not None:
             raise error
         if table[:, 0].any():
-            rank = int(table[:, 0].argmax())
-            raise fail("E0836", f"worker {rank} of {self.size} has stopped", help="its own error says why")
+            raise self.stopped(table[:, 0])
         return table[:, 1:]
+
+    def stopped(self, failures: Array) -> RunError:
+        """The error for a step that others can't make: `failures` are not 0 for workers with an error of their own."""
+        rank = int(np.flatnonzero(failures)[0])
+        return fail("E0836", f"worker {rank} of {self.size} has stopped", help="its own error says why")
 
     def agreed(self, compute: Callable[[], Any]) -> Any:
         """What this worker computes, when all others have computed theirs; raises as `gathered` does."""

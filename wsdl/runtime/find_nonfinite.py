@@ -15,6 +15,7 @@ from wsdl.ir.step import FINITE, NORM, PART_SHARE, PART_START, Gradient, Sum
 from wsdl.onnx.expose import Computed, exposed
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
+from wsdl.runtime.exchange import Exchange
 from wsdl.runtime.loading import load
 from wsdl.runtime.tally import Sizes
 
@@ -32,22 +33,31 @@ def nonfinite_step(
     parts: Sequence[Mapping[str, Array]],
     wholes: Mapping[str, Array],
     loss: float,
-    *,
-    is_alone: bool = True,
+    exchange: Exchange,
 ) -> RunError:
     """The error for a step whose loss or gradients are not finite, with the first tensor that wasn't.
 
     `state` is the state before the step, `parts` the batch, or those of one of several workers, `wholes` the values
-    merged over the whole batch.
+    merged over the whole batch. On a worker that found nothing, while another one did, it is E0836.
     """
     done = int(state[models.step.counter.name])
-    lines = [*_in_the_batch(parts), *_in_the_state(state, done)]
-    if not lines:
-        lines = _in_the_step(models, state, parts, wholes, is_alone=is_alone)
+    lines, sums = list[str](), list[str]()
+
+    def explain() -> list[float]:
+        lines.extend([*_in_the_batch(parts), *_in_the_state(state, done)])
+        if not lines:
+            in_the_step, own_sums = _in_the_step(models, state, parts, wholes)
+            lines.extend(in_the_step)
+            sums.append(own_sums)
+        return [len(lines)]
+
+    explained = exchange.gathered(1, explain)[:, 0]
+    if explained.any() and not lines:
+        return exchange.stopped(explained)
     message, help = f"the loss of step {done + 1} is {loss:g}", HELP
     if isfinite(loss):
         message, help = f"{message}, but its gradients are not finite", HELP_WITH_GRADIENTS
-    return fail("E0830", message, details=lines[:5], help=help)
+    return fail("E0830", message, details=(lines or sums)[:5], help=help)
 
 
 def _in_the_batch(parts: Sequence[Mapping[str, Array]]) -> Iterator[str]:
@@ -71,10 +81,9 @@ def _in_the_step(
     state: Mapping[str, Array],
     parts: Sequence[Mapping[str, Array]],
     wholes: Mapping[str, Array],
-    *,
-    is_alone: bool,
-) -> list[str]:
-    """The first tensor that is not finite on the way to such a result, and its operands."""
+) -> tuple[list[str], str]:
+    """The first tensor that is not finite on the way to such a result, and its operands; and, if there is none, what
+    their sums are."""
     proto, nodes = exposed(models.gradients)
     with loadable(proto, models.values) as model:
         session = load(model, proto.graph.name, reuse_plan=False, rewrite=False)
@@ -97,12 +106,10 @@ def _in_the_step(
             if bad:
                 location = f" ({node.source})" if node.source else ""
                 lines = [f"the first tensor that is not finite is `{bad[0]}`{location}, computed by {node.operator}"]
-                return [*lines, *(_described(name, feeds[name]) for name in node.inputs if name in feeds)]
+                return [*lines, *(_described(name, feeds[name]) for name in node.inputs if name in feeds)], ""
         lengths = [(name, float(np.abs(feeds[name]).max(initial=0))) for name in gradients]
         largest = max([largest, *lengths], key=lambda entry: entry[1])
-    if not is_alone:
-        return ["all that this worker computed is finite: another worker found what is not"]
-    return [f"each is finite, but their sum of squares is not: `{largest[0]}` reaches {largest[1]:.4g}"]
+    return [], f"each is finite, but their sum of squares is not: `{largest[0]}` reaches {largest[1]:.4g}"
 
 
 def _leading_to(results: Sequence[str], nodes: Sequence[Computed]) -> list[Computed]:

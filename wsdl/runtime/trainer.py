@@ -110,9 +110,8 @@ class Trainer(Stateful):
         if not isfinite(results["loss"]) or not isfinite(norm):
             if self.on_nan == "skip":
                 return Step(results, norm, float("nan"), rows, is_skipped=True)
-            is_alone = self.exchange.is_alone
             wholes, loss = self._session.wholes, results["loss"]
-            raise nonfinite_step(self.models, self.state, parts, wholes, loss, is_alone=is_alone)
+            raise nonfinite_step(self.models, self.state, parts, wholes, loss, self.exchange)
         rate = self._session.commit()
         own = {name: arrays[name] for name in self._carried_types}  # where this worker had no rows
         self._held.carried[self.name] = self._session.carried or own
