@@ -56,11 +56,17 @@ def test_the_curve_of_one_process(wsdl: Wsdl) -> None:
     require_same("two", "one")
 
 
-def test_a_worker_is_killed(wsdl: Wsdl) -> None:
-    """All go on from the last checkpoint."""
+@pytest.mark.parametrize("kill", range(int(os.environ.get("WSDL_KILLS", "1"))))
+def test_a_worker_is_killed(wsdl: Wsdl, kill: int) -> None:
+    """After a number of steps that is drawn, one of two; all go on from the last checkpoint."""
     assert wsdl(*TRAIN, "60", "-o", "one", "--json").code == 0
+    after, log = int(np.random.default_rng(kill).integers(10, 300)), Path("two/log.jsonl")
+
+    def has_steps() -> bool:
+        return log.exists() and log.read_text().count("\n") > after
+
     with ThreadPoolExecutor() as pool:
-        killed = pool.submit(kill_when, WORKER, Path("two/last.safetensors").exists)
+        killed = pool.submit(kill_when, WORKER, has_steps, 600)
         done = wsdl(*TRAIN, "60", "-o", "two", "--workers", "2")
         assert killed.result()
     assert done.code == 0, done.err

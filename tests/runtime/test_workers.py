@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from errno import ENOSPC
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
@@ -347,6 +348,23 @@ def test_what_each_worker_says(golden: Golden) -> None:
 
     texts = [f"-- {title}\n\n{chr(10).join(in_threads(2, partial(said, act)))}" for title, act in WRONG.items()]
     golden(Path(__file__).parent / "golden/workers.txt", "\n".join(texts))
+
+
+def test_a_checkpoint_that_can_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk all stop; only the first knows why."""
+
+    def full(*_: object) -> None:
+        raise OSError(ENOSPC, "no space left")
+
+    def work(own: Communicator) -> str:
+        with pytest.raises((OSError, RunError)) as caught:
+            fit(normed(own), data(), Plan(1, tmp_path))
+        return str(caught.value)
+
+    monkeypatch.setattr("wsdl.runtime.fit.write_checkpoint", full)
+    first, second = in_threads(2, work)
+    assert "no space left" in first
+    assert "worker 0 of 2 has stopped" in second
 
 
 def test_a_step_is_skipped_by_all() -> None:

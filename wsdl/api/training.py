@@ -265,7 +265,7 @@ def _tried(trainers: Trainers, arrays: Mapping[str, Any], evaluation: Mapping[st
         trainer.total_steps = 1
         if name not in arrays:
             continue
-        trainer.step(arrays[name])
+        trainer.step(next(iter(trainer.batches(arrays[name], shuffle=False).epoch(0))))
         if name in evaluation:
             results |= {f"{name}.{result}": value for result, value in trainer.evaluate(evaluation[name]).items()}
     return Progress(results=results)

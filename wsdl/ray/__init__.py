@@ -5,6 +5,7 @@
 
     workers = wsdl.ray.Workers(4)
     api.run_rows("digits.onnx", "rows.parquet", "out", workers=workers)     # rows of files
+    api.train("digits.wsd", "train.npz", api.Plan(3), workers=workers)      # one training
     wsdl.study("digits.wsd", …, workers=workers)                            # trials of a study
     wsdl.ray.predict("digits.onnx", dataset, workers)                       # a step of a Ray Dataset
 
