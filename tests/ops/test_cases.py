@@ -34,10 +34,11 @@ from wsdl.runtime.session import Session
 
 FAMILIES = (elementwise, matmul, reduce, movement, spatial, norm, loss, dropout, random, recurrent, edges, partition)
 CASES = [case for family in FAMILIES for case in family.CASES]
+WITH_ROWS = {case.op for case in CASES} - {"tanh"}  # of which rows are made too, so that what makes them is tested
 CASES += [
     case
     for operation in NAMED.values()
-    if operation.elementwise and operation.examples and operation.name not in {case.op for case in CASES}
+    if operation.elementwise and operation.examples and operation.name not in WITH_ROWS
     for case in from_example(operation)
 ]
 
