@@ -14,7 +14,9 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +44,34 @@ BEGIN, END = "<!-- measured: by `make rows` -->", "<!-- end -->"
 PIECE = 60_000  # rows of a row group
 
 
+class ProcessorTime(Thread):
+    """The seconds of processor time of this process and of all that it starts, those of Ray included."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._seconds: dict[int, float] = {}
+        self._ended = Event()
+        self._before = time.process_time()
+
+    def run(self) -> None:
+        while not self._ended.wait(0.3):
+            parents, seconds = {}, {}
+            for path in Path("/proc").glob("[0-9]*/stat"):
+                with suppress(OSError):  # it has ended
+                    fields = path.read_text().rpartition(")")[2].split()
+                    parents[int(path.parent.name)] = int(fields[1])
+                    seconds[int(path.parent.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            ours = {os.getpid()}
+            while new := {id for id, parent in parents.items() if parent in ours} - ours:
+                ours |= new
+            self._seconds |= {id: seconds[id] for id in ours - {os.getpid()} if id in seconds}
+
+    def total(self) -> float:
+        self._ended.set()
+        self.join()
+        return sum(self._seconds.values()) + time.process_time() - self._before
+
+
 class Timed(QuietRows):
     """When the first rows were written, and how many they were; `halfway` is called once."""
 
@@ -63,11 +93,11 @@ class Timed(QuietRows):
             self._halfway()
             self._halfway = None
 
-    def row(self, name: str) -> str:
+    def row(self, name: str, processor: float) -> str:
         assert self.first is not None
         start = self.first[0] - self.began
         speed = (self.rows - self.first[1]) / (self.last - self.first[0])
-        return f"| {name} | {start:.1f} s | {self.last - self.began:.1f} s | {speed:,.0f} |"
+        return f"| {name} | {start:.1f} s | {self.last - self.began:.1f} s | {speed:,.0f} | {processor:.0f} s |"
 
 
 def write_rows(path: Path, rows: int) -> None:
@@ -119,22 +149,24 @@ def lines_of(rows: int) -> Iterator[str]:
         "the same by Ray Data": (None, Timed()),
     }
     expected = None
-    yield f"| {rows:,} rows | to the first rows | in all | rows/s after them |"
-    yield "|---|---:|---:|---:|"
+    yield f"| {rows:,} rows | to the first rows | in all | rows/s after them | processor time |"
+    yield "|---|---:|---:|---:|---:|"
     for name, (workers, timed) in runs.items():
         shutil.rmtree(output, ignore_errors=True)
-        timed.began = time.perf_counter()
+        timed.began, processor = time.perf_counter(), ProcessorTime()
+        processor.start()
         if name.endswith("Ray Data"):
             output.mkdir()
             by_ray_data(program, data, output, timed)
         else:
             api.run_rows(program, data, output, threads=None if workers else 2, workers=workers, reporter=timed)
+        seconds = processor.total()
         table = parquet.read_table(output).sort_by("key")
         expected = table if expected is None else expected
         assert table["key"].equals(pa.chunked_array([range(rows)])), f"{name}: rows are missing, or occur twice"
         same = compute.sum(compute.equal(table["digit"], expected["digit"])).as_py()
         assert same > 0.9999 * rows, f"{name}: {rows - same} rows differ"  # threads change the last bits of logits
-        yield timed.row(name)
+        yield timed.row(name, seconds)
     shutil.rmtree(output)
 
 

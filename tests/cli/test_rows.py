@@ -135,6 +135,7 @@ REFUSED = {
     "a file is there": ["m.wsd", "--input", "rows.parquet", "-o", "m.wsd", "--replace"],
     "workers for arrays": ["m.wsd", "--input", "x.npz", "--workers", "2"],
     "a cluster without workers": ["m.wsd", "--input", "rows.parquet", "--cluster", "head:6379"],
+    "workers on a GPU": ["m.wsd", "--input", "rows.parquet", "--workers", "2", "--device", "cuda"],
     "no cluster there": ["m.wsd", "--input", "rows.parquet", "--workers", "2", "--cluster", "head"],
 }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from unittest import mock
 
@@ -47,6 +47,9 @@ class Here:
 
     def __init__(self, count: int, threads: int) -> None:
         self.count, self.threads = 1, threads
+
+    def ready(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def run_trials(self, trials: Sequence[Trial], watch: Watch) -> Generator[tuple[Trial, Run], None, None]:
         for trial in trials:

@@ -29,7 +29,7 @@ from wsdl.reporting.trials import QuietTrials
 from wsdl.runtime.folder_lock import alone_in
 from wsdl.runtime.plan import Better
 from wsdl.studies import Run, Study, Variant, compare, processes
-from wsdl.studies.record import open_record, write_record
+from wsdl.studies.record import open_record, remove_record, write_record
 
 WHOLE = (*TRAIN, *DEPTHS, "--seeds", "2")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -231,6 +231,9 @@ def test_mistakes(whole: Path, wsdl: Wsdl, golden: Golden) -> None:
             (*TRAIN, "-o", "new", "--select", "test.npz"),
             (*TRAIN, "-o", "new", "--patience", "3"),
             (*TRAIN, "-o", "new", "--best", "acuracy"),
+            (*TRAIN, "-o", "new", "--workers", "2", "--jobs", "2"),
+            (*TRAIN, "-o", "new", "--workers", "2", "--device", "cuda"),
+            (*TRAIN, "-o", "new", "--cluster", "head:6379"),
             ("study", "untrained.wsd", *TRAIN[2:], "-o", "new"),
             ("study", "wrong.wsd", *TRAIN[2:], "-o", "new"),
             ("study", "classify.wsd", "--data", "train.npz", "-o", "new"),
@@ -270,7 +273,7 @@ def test_a_damaged_record(whole: Path, damage: Callable[[dict[str, Any]], object
 
 def test_only_a_study_is_replaced() -> None:
     Path("trials").mkdir()
-    open_record(Path(), Study({}, {}, 1, Better(), []), resume=False, replace=True)
+    remove_record(Path())
     assert Path("trials").exists()
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from wsdl.api.training import Trained, TrainingJob
-from wsdl.ray.cluster import Request
+from wsdl.ray.cluster import Request, connected
 from wsdl.ray.rows import run_parts
 from wsdl.ray.training import run_training
 from wsdl.ray.trials import run_trials
@@ -26,6 +27,10 @@ class Workers(Request):
     def run_parts(self, job: RowJob, parts: Sequence[Part]) -> Generator[Part, None, None]:
         """Run the parts of a job; yields each when its file is written."""
         return run_parts(self, job, parts)
+
+    def ready(self) -> AbstractContextManager[object]:
+        """Connected to the cluster."""
+        return connected(self)
 
     def run_trials(self, trials: Sequence[Trial], watch: Watch) -> Generator[tuple[Trial, Run], None, None]:
         """Run the trials of a study; yields the result of each, in the order in which they end."""

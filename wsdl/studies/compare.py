@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 from dataclasses import replace as with_fields
 from hashlib import sha256
@@ -36,7 +36,7 @@ from wsdl.runtime.plan import Better
 from wsdl.runtime.stopping import Interrupted
 from wsdl.studies.configurations import Configuration, configurations
 from wsdl.studies.processes import Processes, TrialRunner
-from wsdl.studies.record import RECORD, TRIALS, open_record, program_sha256, write_record
+from wsdl.studies.record import RECORD, TRIALS, open_record, program_sha256, remove_record, write_record
 from wsdl.studies.results import Study, Variant
 from wsdl.studies.trial import Training, Trial, keep_weights
 
@@ -151,7 +151,10 @@ def study(
                 trials.append(trial)
             elif done.failure is None:
                 keep_weights(Path(trial.folder))  # the study may have been killed before this
-        results = _run(recorded, trials, root, runner, reporter or QuietTrials())
+        with runner.ready() if trials else nullcontext():
+            if replace:
+                remove_record(root)
+            results = _run(recorded, trials, root, runner, reporter or QuietTrials())
         files = [root / RECORD, *draw(results, root)]
     return with_fields(results, diagnostics=(*warnings, *_failures(results)), files=files)
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -33,6 +33,9 @@ class TrialRunner(Protocol):
     @property
     def threads(self) -> int: ...
 
+    def ready(self) -> AbstractContextManager[object]:
+        """A context in which trials can run. Raises `CompileError` if they can't, before anything is written."""
+
     def run_trials(self, trials: Sequence[Trial], watch: Watch) -> Generator[tuple[Trial, Run], None, None]:
         """Yield the result of each trial, in the order in which they end. Closing the generator stops running ones."""
 
@@ -43,6 +46,9 @@ class Processes:
 
     count: int
     threads: int
+
+    def ready(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def run_trials(self, trials: Sequence[Trial], watch: Watch) -> Generator[tuple[Trial, Run], None, None]:
         waiting: SimpleQueue[Trial] = SimpleQueue()

@@ -30,19 +30,23 @@ def write_record(folder: Path, study: Study) -> None:
 
 
 def open_record(folder: Path, study: Study, *, resume: bool, replace: bool) -> Study:
-    """The study with the results in the folder. Errors: a study is there, with neither `resume` nor `replace` (E0724);
-    `resume`, and it is another study (E0727)."""
+    """The study with the results in the folder; with `replace` as if there were none. Errors: a study is there, with
+    neither `resume` nor `replace` (E0724); `resume`, and it is another study (E0727)."""
     path = folder / RECORD
     remove_leftovers(folder)
-    if replace and path.exists():
-        path.unlink()
-        shutil.rmtree(folder / TRIALS, ignore_errors=True)
-    if not path.exists():
+    if replace or not path.exists():
         return study
     if not resume:
         help = "`--resume` continues it, `--replace` replaces it"
         raise fail("E0724", "this folder already holds a study", file=str(folder), help=help)
     return _with_results(study, path)
+
+
+def remove_record(folder: Path) -> None:
+    """Remove the study in a folder, if there is one."""
+    if (folder / RECORD).exists():
+        (folder / RECORD).unlink()
+        shutil.rmtree(folder / TRIALS, ignore_errors=True)
 
 
 def program_sha256(files: Mapping[str, str]) -> str:
