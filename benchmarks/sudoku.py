@@ -169,7 +169,8 @@ def share(session: Any, test: Mapping[str, Any], rounds: int) -> float:
 
 
 def table(record: Mapping[str, Any], batches: int) -> Iterator[str]:
-    yield f"| puzzles | layers | parameters | {' | '.join(f'{rounds} rounds' for rounds in ROUNDS)} |"
+    columns = [f"{rounds} round{'s' * (rounds > 1)}" for rounds in ROUNDS]
+    yield f"| puzzles | layers | parameters | {' | '.join(columns)} |"
     yield f"|---|---|---:|{'---:|' * len(ROUNDS)}"
     for size, (name, layers) in product(SIZES, NETWORKS.items()):
         runs = [run for key, run in record.items() if key.startswith(f"{size} {name} {batches} ")]
