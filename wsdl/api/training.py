@@ -47,7 +47,7 @@ def fit(
     `Trainers` those of each training by its name, and results are called `critic.loss`.
     The checkpoints that `wsdl train` writes go to `folder`; if it contains a training already, that is an error
     (E0724), unless `replace` overwrites it. Several workers call this together, each with all arrays, or with its own
-    rows of each batch.
+    rows of each batch, and as many batches as the others.
     """
     from wsdl.runtime.fit import checkpoint_in, fit
     from wsdl.runtime.folder_lock import alone_in

@@ -48,8 +48,8 @@ def fit(
 
     `stop` is what such a signal sets, where others may set it.
 
-    Several workers call this alike: each with all arrays, or with its own rows of each batch; what is evaluated is
-    whole on each. The first one writes files and reports; a signal to one stops all.
+    Several workers call this alike: each with all arrays, or with its own rows of each batch, and as many batches as
+    the others; what is evaluated is whole on each. The first one writes files and reports; a signal to one stops all.
     """
     reporter = reporter if reporter is not None and trainer.exchange.rank == 0 else Quiet()
     return _Run(trainer, _streams(trainer, data, evaluation), plan or Plan(), reporter, stop or Stop()).run(resume)
