@@ -167,6 +167,23 @@ class Optional:
         return f"{self.option}, or None"
 
 
+@dataclass(frozen=True)
+class ForEach:
+    """One value, or one for each of some trainings, by their names."""
+
+    option: Option
+
+    def of(self, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return self.option.of(value)
+        if not value or not all(isinstance(name, str) for name in value):
+            raise TypeError
+        return {name: self.option.of(each) for name, each in value.items()}
+
+    def __str__(self) -> str:
+        return f"{self.option}, or a mapping from the names of trainings to such"
+
+
 COUNT = Whole(1, 2**31 - 1)
 NONE_OR_MORE = Whole(0, 2**31 - 1)
 SEED = Whole(0, 2**63 - 1)

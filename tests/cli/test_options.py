@@ -15,7 +15,7 @@ from tests.cli.conftest import Wsdl
 from tests.runtime.training import CLASSIFY, data, in_files, program
 from wsdl import api, options
 from wsdl.diagnostics import CompileError
-from wsdl.options import Alternatives, Having, Instance, Names, OneOf, Option, Optional, Share, Sizes, Whole
+from wsdl.options import Alternatives, ForEach, Having, Instance, Names, OneOf, Option, Optional, Share, Sizes, Whole
 from wsdl.runtime.plan import Plan
 from wsdl.runtime.training_state import Settings
 
@@ -43,6 +43,10 @@ def nonsense(option: Option) -> list[Any]:
     """Values that an option must refuse."""
     if isinstance(option, Optional):
         return [value for value in nonsense(option.option) if value is not None]
+    if isinstance(option, ForEach):
+        return [*nonsense(option.option), {}, {"critic": 0}, {"critic": "3"}, {1: 2}]
+    if isinstance(option, Having):
+        return [5, "worker", None, []]
     if isinstance(option, Whole):
         wrong = [1.5, 2.0, "3", True, None, [3], np.ones(2, int), 10**30, float("nan")]
         return [option.lowest - 1, option.highest + 1, *wrong]

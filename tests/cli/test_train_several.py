@@ -103,7 +103,7 @@ def test_one_alone_and_a_dry_run(wsdl: Wsdl) -> None:
 REFUSED = [
     (("--data", "letters=letters.npz"), "the training `numbers` has no data"),
     (("--data", "letters.npz", "--data", "numbers=numbers.npz"), "`letters.npz` names no training, and `--data` is"),
-    ((*DATA, "--data", "letters=x.npz"), "`letters` has two files, and `--data` is written several times"),
+    ((*DATA, "--data", "letters=x.npz"), "`letters` is named twice, and `--data` is written several times"),
     ((*DATA, "--data", "others=x.npz"), "there is no training `others` that takes turns"),
     (("--data", "letters=letters.npz", "--model", "letters"), "there is one training, `letters`, so its data"),
     ((*DATA, "--best", "accuracy"), "there is no metric `accuracy` to select the best weights by"),
@@ -123,3 +123,30 @@ def test_without_turns_one_is_selected(wsdl: Wsdl) -> None:
     done = wsdl("train", "two.wsd", *DATA, "-o", "run")
     assert "the file has 2 models, and none is selected" in done.err
     assert "turns" in done.err
+
+
+def test_batch_size_parts_and_held_steps_of_each_training(wsdl: Wsdl) -> None:
+    write(ORDERS[0])
+    own = ("--batch", "letters=10", "--batch", "numbers=6", "--accumulate", "numbers=2", "--hold", "letters=2")
+    assert wsdl("train", "two.wsd", *DATA, *own, "--epochs", "1", "-o", "whole").code == 0
+    steps = [line["train"] for line in logged("whole") if "train" in line]
+    assert (steps.count("letters"), steps.count("numbers")) == (8, 4)  # 40 rows by 10, each batch twice
+    assert wsdl("train", "two.wsd", *DATA, *own, "--epochs", "1", "--limit-steps", "7", "-o", "run").code == 0
+    assert wsdl("train", "two.wsd", *DATA, "-o", "run", "--resume").code == 0
+    assert Path("run/last.safetensors").read_bytes() == Path("whole/last.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--batch", "other=8"), "`batch` is given for `other`, which is none of the trainings of this run"),
+        (("--hold", "letters=0"), "0 is not in the range 1<=x"),
+        (("--batch", "8", "--batch", "numbers=4"), "`8` names no training, and `--batch` is written several times"),
+        (("--model", "letters", "--batch", "letters=8"), "there is one training, so its `batch` has no name"),
+    ],
+)
+def test_numbers_of_trainings_that_are_refused(wsdl: Wsdl, options: tuple[str, ...], said: str) -> None:
+    write(ORDERS[0])
+    done = wsdl("train", "two.wsd", *DATA, *options, "-o", "run")
+    assert done.code in (1, 2)
+    assert said in done.err

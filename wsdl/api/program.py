@@ -30,6 +30,7 @@ from wsdl.options import (
     SEED,
     WEIGHTS,
     WORKERS,
+    ForEach,
     Option,
     Optional,
     takes,
@@ -56,9 +57,6 @@ if TYPE_CHECKING:
 
 # The arguments that `trainer` and `trainers` share.
 _OF_TRAINERS: dict[str, Option] = {
-    "batch": COUNT,
-    "accumulate": COUNT,
-    "hold": COUNT,
     "seed": SEED,
     "weights": Optional(WEIGHTS),
     "partial": FLAG,
@@ -147,7 +145,7 @@ class Program:
         """A model as it is sent to other processes; with more than 1 GiB of weights a file, which is temporary."""
         return self.models[self._selection.model(name)].portable()
 
-    @takes(name=Optional(NAME), **_OF_TRAINERS)
+    @takes(name=Optional(NAME), **_OF_TRAINERS, batch=COUNT, accumulate=COUNT, hold=COUNT)
     def trainer(
         self,
         name: str | None = None,
@@ -172,23 +170,23 @@ class Program:
         and all make the same step.
         """
         from wsdl.runtime.trainer import Trainer
-        from wsdl.runtime.training_state import Settings, TrainingState
+        from wsdl.runtime.training_state import TrainingState, settings_of
 
         training = self._selection.training(name)
         values = self._values_with(weights, partial, self._storage.trainings[training].model)
-        settings = Settings(batch, accumulate, seed, hold)
+        settings = settings_of([training], seed, batch=batch, accumulate=accumulate, hold=hold)
         size = 1 if workers is None else workers.size
-        models = {training: self._training_models(self._storage, training, values, settings, device, size)}
+        models = {training: self._training_models(self._storage, training, values, settings[training], device, size)}
         held = TrainingState(models, self._origin(), settings, device=device, threads=threads, workers=workers)
         return Trainer(held, training, on_nan=on_nan)
 
-    @takes(**_OF_TRAINERS)
+    @takes(**_OF_TRAINERS, batch=ForEach(COUNT), accumulate=ForEach(COUNT), hold=ForEach(COUNT))
     def trainers(
         self,
         *names: str,
-        batch: int = 64,
-        accumulate: int = 1,
-        hold: int = 1,
+        batch: int | Mapping[str, int] = 64,
+        accumulate: int | Mapping[str, int] = 1,
+        hold: int | Mapping[str, int] = 1,
         seed: int = 0,
         weights: Weights | None = None,
         partial: bool = False,
@@ -198,15 +196,16 @@ class Program:
         workers: Communicator | None = None,
     ) -> Trainers:
         """Trainers of several trainings, by name, which have one state: `trainers["critic"].step(batch)`. Without names
-        they are those of `turns` or `mix`. The other arguments are those of `trainer`."""
+        they are those of `turns` or `mix`. The other arguments are those of `trainer`; `batch`, `accumulate` and `hold`
+        may be numbers for some of the trainings, by their names: `batch={"critic": 32}`."""
         from wsdl.runtime.trainer import Trainers
-        from wsdl.runtime.training_state import Settings, TrainingState
+        from wsdl.runtime.training_state import TrainingState, settings_of
 
         turns, chosen = self.turns, self._selection.several_trainings(names)
         storage, values = self._storage.together(chosen), self._values_with(weights, partial, None)
-        settings = Settings(batch, accumulate, seed, hold)
+        settings = settings_of(chosen, seed, batch=batch, accumulate=accumulate, hold=hold)
         size = 1 if workers is None else workers.size
-        models = {name: self._training_models(storage, name, values, settings, device, size) for name in chosen}
+        models = {name: self._training_models(storage, name, values, settings[name], device, size) for name in chosen}
         held = TrainingState(models, self._origin(), settings, device=device, threads=threads, workers=workers)
         is_said = turns is not None and turns.counts.keys() == set(chosen)
         return Trainers(held, turns if is_said else None, on_nan=on_nan)

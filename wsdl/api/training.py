@@ -81,7 +81,7 @@ class TrainingJob:
     data: Paths | Mapping[str, Paths]
     plan: Plan
     evaluation: Paths | Mapping[str, Paths] | None
-    settings: Mapping[str, int]
+    settings: Mapping[str, int | Mapping[str, int]]
     model: str | None
     weights: Weights | None
     fit: float | None
@@ -131,6 +131,8 @@ class TrainingJob:
 
     def _program(self, checkpoint: Checkpoint | None) -> tuple[Program, dict[str, Any]]:
         """The program with its weights, and the settings of the run."""
+        from wsdl.diagnostics.run_error import fail
+
         settings: dict[str, Any] = dict(self.settings)
         dims, import_root, variant, weights = self.dims, self.import_root, self.variant, self.weights
         if checkpoint is not None:
@@ -143,6 +145,9 @@ class TrainingJob:
         program = compile(
             self.source, dims=dims, seed=seed, weights=weights, fit=self.fit, import_root=import_root, variant=variant
         )
+        named = next((option for option, value in settings.items() if isinstance(value, Mapping)), None)
+        if named is not None and (self.model is not None or program.turns is None):
+            raise fail("E0704", f"there is one training, so its `{named}` has no name", help=f"write `--{named} N`")
         return program, settings
 
     def _rows(self, trainer: Trainer | Trainers) -> tuple[dict[str, Any], dict[str, Any] | None]:
@@ -178,7 +183,7 @@ def train(
     plan: Plan,
     *,
     evaluation: Paths | Mapping[str, Paths] | None = None,
-    settings: Mapping[str, int] | None = None,
+    settings: Mapping[str, int | Mapping[str, int]] | None = None,
     model: str | None = None,
     weights: Weights | None = None,
     fit: float | None = None,
@@ -197,10 +202,10 @@ def train(
     """Train a model of a program on data in files, as described by `plan`. Without `model`, trainings that the program
     lets take turns make one run; `data` and `evaluation` are then of all of them, or a file for each by its name.
 
-    `settings` are the fields of `Settings` that differ from the defaults; a resumed training has those of its
-    checkpoint. If the folder holds a training, `resume` continues it and `replace` overwrites it; otherwise it is an
-    error (E0724). `only_try` runs one step, evaluates one batch, and writes nothing. With `workers`, as
-    `wsdl.ray.Workers(4)`, other processes train, which see the same files.
+    `settings` are the fields of `Settings` that differ from the defaults, of all trainings or of some by their names; a
+    resumed training has those of its checkpoint. If the folder holds a training, `resume` continues it and `replace`
+    overwrites it; otherwise it is an error (E0724). `only_try` runs one step, evaluates one batch, and writes nothing.
+    With `workers`, as `wsdl.ray.Workers(4)`, other processes train, which see the same files.
     """
     from wsdl.reporting.reports import Quiet
 

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 @click.option("--batch", type=whole(COUNT), metavar="N", default=64, show_default=True, help="Batch size.")
 @click.option("--accumulate", type=whole(COUNT), metavar="N", default=1, show_default=True,
               help="Compute each batch in N parts, to save memory.")  # fmt: skip
+@click.option("--hold", type=whole(COUNT), metavar="N", default=1, show_default=True,
+              help="Take N steps on each batch.")  # fmt: skip
 @click.option("--best", metavar="NAME",
               help="The result that study.svg shows and that selects the best epoch: loss, a metric, or NAME:min.  "
               "[default: the first metric]")  # fmt: skip
@@ -79,6 +81,7 @@ def study(
     model: str | None,
     batch: int,
     accumulate: int,
+    hold: int,
     best: str | None,
     select: str | None,
     patience: int | None,
@@ -115,6 +118,7 @@ def study(
                 model=model,
                 batch=batch,
                 accumulate=accumulate,
+                hold=hold,
                 jobs=jobs,
                 threads=threads,
                 device=device,

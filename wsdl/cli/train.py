@@ -23,6 +23,20 @@ from wsdl.diagnostics.figures import count
 from wsdl.diagnostics.render import as_json as findings_as_json
 from wsdl.options import COUNT, NONE_OR_MORE, ON_NAN, SEED
 
+_NAMED = re.compile(r"(?P<name>[^\W\d]\w*)=(?P<value>.+)")
+
+
+def _counts(context: click.Context, parameter: click.Parameter, texts: Sequence[str]) -> int | dict[str, int] | None:
+    """The number of an option, or those of several trainings by their names; `None` where it is left out."""
+    count = whole(COUNT)
+    if len(texts) < 2 and not any(map(_NAMED.fullmatch, texts)):
+        return next((count(text, parameter, context) for text in texts), None)
+    values = _of_each(texts, f"--{parameter.name}")
+    return {name: count(text, parameter, context) for name, text in values.items()}
+
+
+_FOR_EACH: dict[str, Any] = {"multiple": True, "metavar": "N", "callback": _counts}
+
 
 @command
 @click.argument("file", metavar="FILE")
@@ -33,9 +47,9 @@ from wsdl.options import COUNT, NONE_OR_MORE, ON_NAN, SEED
 @click.option("-o", "--output", metavar="RUN", help="The output folder: checkpoints, log and curves.")
 @click.option("--model", metavar="M", help="The training, if the file has several: by default those that take turns.")
 @click.option("--epochs", type=whole(COUNT), metavar="N", help="Number of epochs.  [default: 1]")
-@click.option("--batch", type=whole(COUNT), metavar="N", help="Batch size.  [default: 64]")
-@click.option("--accumulate", type=whole(COUNT), metavar="N", help="Compute each batch in N parts, to save memory.")
-@click.option("--hold", type=whole(COUNT), metavar="N", help="Take N steps on each batch.  [default: 1]")
+@click.option("--batch", **_FOR_EACH, help="Batch size; NAME=N for one of several trainings.  [default: 64]")
+@click.option("--accumulate", **_FOR_EACH, help="Compute each batch in N parts, to save memory.")
+@click.option("--hold", **_FOR_EACH, help="Take N steps on each batch.  [default: 1]")
 @click.option(
     "--seed", type=whole(SEED), metavar="S", help="Seed of initial values, shuffling and random numbers.  [default: 0]"
 )
@@ -68,9 +82,9 @@ def train(
     output: str | None,
     model: str | None,
     epochs: int | None,
-    batch: int | None,
-    accumulate: int | None,
-    hold: int | None,
+    batch: int | dict[str, int] | None,
+    accumulate: int | dict[str, int] | None,
+    hold: int | dict[str, int] | None,
     seed: int | None,
     weights: str | None,
     fit: float | None,
@@ -159,20 +173,22 @@ def _check(
 
 def _files(options: Sequence[str], option: str) -> str | dict[str, str]:
     """The file of an option, or the files of several trainings by their names."""
-    named = [_NAMED.fullmatch(text) for text in options]
-    if len(options) == 1 and (named[0] is None or Path(options[0]).exists()):
+    if len(options) == 1 and (_NAMED.fullmatch(options[0]) is None or Path(options[0]).exists()):
         return options[0]
-    files: dict[str, str] = {}
-    for text, match in zip(options, named, strict=True):
-        if match is None or match["name"] in files:
-            why = f"`{text}` names no training" if match is None else f"`{match['name']}` has two files"
+    return _of_each(options, option)
+
+
+def _of_each(texts: Sequence[str], option: str) -> dict[str, str]:
+    """The values of an option that is written once for each of several trainings, by their names."""
+    values: dict[str, str] = {}
+    for text in texts:
+        match = _NAMED.fullmatch(text)
+        if match is None or match["name"] in values:
+            why = f"`{text}` names no training" if match is None else f"`{match['name']}` is named twice"
             help = f"write `{option} NAME={text}`" if match is None else "leave one of them out"
             raise _misuse(f"{why}, and `{option}` is written several times", help)
-        files[match["name"]] = match["file"]
-    return files
-
-
-_NAMED = re.compile(r"(?P<name>[^\W\d]\w*)=(?P<file>.+)")
+        values[match["name"]] = match["value"]
+    return values
 
 
 def _misuse(message: str, help: str) -> CompileError:

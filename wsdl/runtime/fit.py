@@ -197,7 +197,7 @@ class _Run:
             return None
         if isinstance(self.trainer, Trainer) or self.trainer.turns is None:
             return {self.first.trainer.name: steps * self.epochs}
-        seed = self.trainer.settings.seed
+        seed = self.trainer.seed
         return steps_until(self.trainer.turns, seed, self.first.name, steps * self.epochs)
 
     def _check_names(self) -> None:
@@ -220,7 +220,7 @@ class _Run:
             total,
             self.epochs,
             self.first.steps_of_epoch,
-            trainer.settings.batch,
+            self.first.trainer.settings.batch,
             trainer.steps,
             stored,
             unshared,
@@ -299,7 +299,7 @@ class _Run:
                 old.unlink(missing_ok=True)
 
     def _resume(self, checkpoint: Checkpoint) -> None:
-        checkpoint.require_same_settings(asdict(self.trainer.settings))
+        checkpoint.require_same_settings(self.trainer.written_settings)
         self._require_same_data(checkpoint)
         self.trainer.restore(checkpoint)
         self.progress = Progress(

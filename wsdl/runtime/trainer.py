@@ -37,7 +37,7 @@ from wsdl.runtime.evaluator import Evaluator
 from wsdl.runtime.find_nonfinite import nonfinite_step
 from wsdl.runtime.indices import check_indices
 from wsdl.runtime.step_session import StepSession
-from wsdl.runtime.training_state import Stateful, TrainingState
+from wsdl.runtime.training_state import Settings, Stateful, TrainingState
 from wsdl.runtime.turns import training_of_step
 
 Array = NDArray[Any]
@@ -71,6 +71,11 @@ class Trainer(Stateful):
         self._carried_types = models.carried
         self._indices = index_reads(models.gradients)
         self._evaluator: tuple[int, Evaluator] | None = None  # with the state for which it was made
+
+    @property
+    def settings(self) -> Settings:
+        """Batch size, parts of a batch, steps on a batch, seed."""
+        return self._held.settings[self.name]
 
     @property
     def models(self) -> TrainingModels:
@@ -251,7 +256,7 @@ class Trainers(Stateful, Mapping[str, Trainer]):
     @property
     def turn(self) -> str | None:
         """The name of the training of the next step; `None` where the program doesn't say."""
-        return None if self.turns is None else training_of_step(self.turns, self.settings.seed, self.steps)
+        return None if self.turns is None else training_of_step(self.turns, self.seed, self.steps)
 
     @property
     def findings(self) -> list[Diagnostic]:

@@ -48,31 +48,62 @@ class Settings:
         options.settle(self, batch=options.COUNT, accumulate=options.COUNT, seed=options.SEED, hold=options.COUNT)
 
 
+def settings_of(trainings: Sequence[str], seed: int, **counts: int | Mapping[str, int]) -> dict[str, Settings]:
+    """The settings of each training, by its name. Each of `counts` is one number for all, or has those of some by their
+    names, and the others have the default. Raises `RunError` for a name that is none of these."""
+    for option, count in counts.items():
+        for name in count if isinstance(count, Mapping) else ():
+            if name not in trainings:
+                listed = ", ".join(f"`{each}`" for each in trainings)
+                message = f"`{option}` is given for `{name}`, which is none of the trainings of this run"
+                raise fail("E0704", message, help=f"the trainings are {listed}")
+
+    def of(name: str) -> Settings:
+        own = {option: count.get(name) if isinstance(count, Mapping) else count for option, count in counts.items()}
+        return Settings(seed=seed, **{option: count for option, count in own.items() if count is not None})
+
+    return {name: of(name) for name in trainings}
+
+
 class TrainingState:
     """The variables of all `trainings`, on the device, and the sessions that change them.
 
-    `trainings` are the models of each, by its name; all have the same `values`. `header` describes the program in
-    checkpoints; resuming compares it. `carried` has for each training the inputs that its last step carries.
+    `trainings` are the models of each, by its name; all have the same `values`. `settings` are those of each, with one
+    seed. `header` describes the program in checkpoints; resuming compares it. `carried` has for each training the
+    inputs that its last step carries.
     """
 
     def __init__(
         self,
         trainings: Mapping[str, TrainingModels],
         header: Mapping[str, str],
-        settings: Settings = Settings(),
+        settings: Mapping[str, Settings],
         *,
         device: str = "cpu",
         threads: int | None = None,
         workers: Communicator | None = None,
     ) -> None:
-        self.trainings, self.header, self.settings = dict(trainings), dict(header), settings
+        self.trainings, self.header, self.settings = dict(trainings), dict(header), dict(settings)
         self.device, self.threads, self.exchange = device, threads, Exchange(workers)
         if any(seed_variable() in models.evaluation.variables for models in self.trainings.values()):
-            self.header[EVALUATION_SEED] = str(settings.seed)
+            self.header[EVALUATION_SEED] = str(self.seed)
         self.totals: dict[str, int] = {}  # the steps of the whole run, where they are known
         self.carried: dict[str, dict[str, Array] | None] = dict.fromkeys(trainings)
         self.began = 0  # how often it began from another state
         self.begin(self.start(), {})
+
+    @property
+    def seed(self) -> int:
+        """That of all trainings."""
+        return next(iter(self.settings.values())).seed
+
+    @property
+    def written_settings(self) -> dict[str, Any]:
+        """The settings in checkpoints: each one number for all trainings, or where these differ one for each."""
+        each = {name: asdict(settings) for name, settings in self.settings.items()}
+        first = next(iter(each.values()))
+        alike = {option: all(own[option] == first[option] for own in each.values()) for option in first}
+        return {o: first[o] if alike[o] else {name: own[o] for name, own in each.items()} for o in first}
 
     @property
     def values(self) -> Mapping[str, Array]:
@@ -89,7 +120,7 @@ class TrainingState:
             }
         self.began += 1
         if not self.exchange.is_alone:
-            program = f"{self.header}{self.settings}{fingerprint(self.frozen())}"
+            program = f"{self.header}{self.written_settings}{fingerprint(self.frozen())}"
             state = self.exchange.begin_alike(state, program)
         self.buffers = StepState(state, [m.step for m in self.trainings.values()], device=self.device)
         self.sessions = {
@@ -102,7 +133,7 @@ class TrainingState:
     def start(self) -> dict[str, Array]:
         """The variables before the first step."""
         variables = [variable for models in self.trainings.values() for variable in models.step.variables]
-        return initial_state(variables, self.values, self.settings.seed)
+        return initial_state(variables, self.values, self.seed)
 
     def frozen(self) -> dict[str, Array]:
         """The stored tensors that no step changes."""
@@ -137,9 +168,14 @@ class Stateful:
         return self._held.header
 
     @property
-    def settings(self) -> Settings:
-        """Batch size, parts of a batch, seed."""
-        return self._held.settings
+    def seed(self) -> int:
+        """Of the order of the rows, and of random numbers."""
+        return self._held.seed
+
+    @property
+    def written_settings(self) -> Mapping[str, Any]:
+        """The settings as they are written into checkpoints."""
+        return self._held.written_settings
 
     @property
     def state(self) -> Snapshot:
@@ -187,7 +223,7 @@ class Stateful:
             for name, array in (arrays or {}).items()
         }
         arrays = {**held.frozen(), **self.state, **carried}
-        return Checkpoint(arrays, self.header, asdict(self.settings), dict(progress or {}))
+        return Checkpoint(arrays, self.header, held.written_settings, dict(progress or {}))
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint bit for bit: its whole state, frozen tensors included, replaces the current

@@ -17,6 +17,7 @@ from wsdl.runtime.checkpoint import changes, significant_lines
 from wsdl.studies.results import Run, Study
 
 RECORD, TRIALS = "study.json", "trials"
+BEFORE = {"hold": 1}  # in a record that was written before it had these
 DATA = ("data", "evaluation", "select")  # of the setup: fingerprints
 OTHER = "`--resume` needs the study that the folder holds; use another folder or `--replace` for a new one"
 
@@ -58,7 +59,7 @@ def _with_results(study: Study, path: Path) -> Study:
     """The study with the results of the same trials in `study.json`."""
     try:
         record = json.loads(path.read_text("utf-8"))
-        program, setup, seeds = dict(record["program"]), dict(record["setup"]), int(record["seeds"])
+        program, setup, seeds = dict(record["program"]), {**BEFORE, **record["setup"]}, int(record["seeds"])
         recorded = {v["name"]: (str(v["sha256"]), [Run.of_json(run) for run in v["runs"]]) for v in record["variants"]}
         if any(len({frozenset(run.metrics) for run in runs if run.metrics}) > 1 for _, runs in recorded.values()):
             raise ValueError

@@ -46,6 +46,7 @@ class Training:
     epochs: int
     batch: int
     accumulate: int
+    hold: int
     best: str  # as `Better.of` reads it
     patience: int | None
     device: str
@@ -109,7 +110,7 @@ def _trained(trial: Trial, reporter: Reporter) -> Run:
         how.data,
         Plan(how.epochs, folder, better=Better.of(how.best), patience=how.patience),
         evaluation=how.select,
-        settings={"batch": how.batch, "accumulate": how.accumulate, "seed": trial.seed},
+        settings={"batch": how.batch, "accumulate": how.accumulate, "hold": how.hold, "seed": trial.seed},
         model=how.model,
         dims=how.dims,
         import_root=how.import_root,
