@@ -205,6 +205,13 @@ def test_what_is_not_trained_is_marked() -> None:
     assert [line for line in lines if "Dense" in line and "peripheries=2" in line and "updated" in line]
 
 
+def test_random_numbers_have_the_names_of_programs() -> None:
+    numbers = "random_uniform([n, 4], seed=1) * random_normal([n, 4], seed=2)"
+    text = f"model m(x: f32[n, 4]) -> (y: f32[n, 4]) {{ return x * {numbers} }}"
+    words = [name for unit in drawn(text).models["m"] if isinstance(unit, Ops) for name in unit.names]
+    assert {"random_uniform", "random_normal"} < set(words)
+
+
 def test_what_joined_operations_read_is_drawn_once() -> None:
     text = "model m(x: f32[n, 4]) -> (y: f32[n, 4], z: f32[n, 4]) {{ {} return x + exp(a ** 2), x - exp(b ** 2) }}"
     written = dot(drawn(text.format("\n param a: [4]\n param b: [4]\n share { a, b }\n")))

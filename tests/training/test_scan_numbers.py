@@ -391,6 +391,25 @@ def test_what_a_step_computes_for_nothing_mixes_no_rows() -> None:
     wsdl.compile(Source("m.wsd", source)).trainer(accumulate=3)
 
 
+@pytest.mark.parametrize("case", ["to an input", "with a value of each step", "until", "in each other"])
+def test_a_program_in_f16_learns_as_one_in_f32(case: str) -> None:
+    source = PROGRAM.format(body=CASES[case].body).replace("lr=1.0", "lr=0.1")
+    programs = [wsdl.compile(Source("m.wsd", source.replace("f32", dtype))) for dtype in ("f32", "f16")]
+    weights = {name: array.astype("f2") for name, array in programs[0].stored.items()}
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 3, 4)).astype("f2")
+    ends = []
+    for program, dtype in zip(programs, ("f4", "f2"), strict=True):
+        trainer = program.trainer(weights={name: array.astype(dtype) for name, array in weights.items()})
+        for _ in range(3):
+            trainer.step({"x": x.astype(dtype), "y": y.astype(dtype), "depth": np.array(3)})
+        ends.append(trainer.weights)
+    for name, array in ends[0].items():
+        assert ends[1][name].dtype == np.float16
+        np.testing.assert_allclose(ends[1][name], array, atol=0.01, err_msg=name)
+        assert not np.allclose(array, weights[name], atol=0.01) or name.endswith("places")
+
+
 def test_half_precision_keeps_the_bodies() -> None:
     lowered = lower(storage_of(PROGRAM.format(body=CASES["in each other"].body)), Target(dtype="f16"))
     verify(lowered)

@@ -22,6 +22,7 @@ from wsdl.pictures.units import Box, Computed, Flow, Ops, Picture, Port, Shared,
 
 MANY = 4  # from this number on, consecutive equal layers are drawn as one
 MOST_UNITS = 60  # a picture with more is drawn with a smaller depth
+_CALLED = {"normal_numbers": "random_normal", "uniform_numbers": "random_uniform"}  # as in programs
 _SILENT = {"parameter", "constant", "size", "assume"}  # nodes that are not drawn
 
 
@@ -313,7 +314,8 @@ def _word(node: Node) -> str:
     """The operation, and the layers that its body applies: `scan (cell)`."""
     outer = set(_chain(node))
     layers = [a.path.rsplit(".", 1)[-1] for n in _inside(node) for a in _chain(n) if a not in outer]
-    return f"{node.op} ({', '.join(dict.fromkeys(layers))})" if layers else node.op
+    word = _CALLED.get(node.op, node.op)
+    return f"{word} ({', '.join(dict.fromkeys(layers))})" if layers else word
 
 
 def _chain(node: Node) -> list[Application]:
