@@ -17,7 +17,7 @@ from wsdl.runtime.checkpoint import changes, significant_lines
 from wsdl.studies.results import Run, Study
 
 RECORD, TRIALS = "study.json", "trials"
-BEFORE = {"hold": 1}  # in a record that was written before it had these
+BEFORE = {"hold": 1}  # what a record means that was written before there was such an option
 DATA = ("data", "evaluation", "select")  # of the setup: fingerprints
 OTHER = "`--resume` needs the study that the folder holds; use another folder or `--replace` for a new one"
 
@@ -59,7 +59,7 @@ def _with_results(study: Study, path: Path) -> Study:
     """The study with the results of the same trials in `study.json`."""
     try:
         record = json.loads(path.read_text("utf-8"))
-        program, setup, seeds = dict(record["program"]), {**BEFORE, **record["setup"]}, int(record["seeds"])
+        program, setup, seeds = dict(record["program"]), dict(record["setup"]), int(record["seeds"])
         recorded = {v["name"]: (str(v["sha256"]), [Run.of_json(run) for run in v["runs"]]) for v in record["variants"]}
         if any(len({frozenset(run.metrics) for run in runs if run.metrics}) > 1 for _, runs in recorded.values()):
             raise ValueError
@@ -84,12 +84,12 @@ def _require_same(
     recorded: Mapping[str, tuple[str, list[Run]]],
 ) -> None:
     """Raises `RunError` if the recorded study is another one. Seeds and variants may be added to it."""
-    names = [*dict.fromkeys([*setup, *study.setup])]
-    different = [name for name in names if setup.get(name) != study.setup.get(name)]
+    setup, own = {**BEFORE, **setup}, {**BEFORE, **study.setup}
+    different = [name for name in dict.fromkeys([*setup, *own]) if setup.get(name) != own.get(name)]
     if study.setup.get("select") is None and "best" in different:  # without `select` only the picture uses it
         different.remove("best")
     lines = [
-        f"{name}: other data" if name in DATA else f"{name}: {setup.get(name)} then, {study.setup.get(name)} now"
+        f"{name}: other data" if name in DATA else f"{name}: {setup.get(name)} then, {own.get(name)} now"
         for name in different
     ]
     if lines:
