@@ -15,7 +15,7 @@ import wsdl
 from tests.stages import storage_of
 from wsdl.diagnostics.run_error import RunError
 from wsdl.diagnostics.span import Source
-from wsdl.ir.target import Loops
+from wsdl.ir.target import Loops, Precision
 from wsdl.onnx.proof import prove
 from wsdl.onnx.walk import walk
 from wsdl.ops.interpreter import evaluate
@@ -190,3 +190,17 @@ def test_one_step_and_the_whole_of_one_layer() -> None:
         (h,) = step.run({"x": x[:, i], "h": h}).values()
     (states,) = program.session("whole").run({"x": x}).values()
     np.testing.assert_allclose(h, states[:, -1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["f16", "bf16"])
+@pytest.mark.parametrize("text", ["GRU(40)", "LSTM(40, bidirectional=true)", "Dense(30) |> GRU(40, reverse=true)"])
+def test_weights_in_16_bits_are_converted_once_and_stored_once(text: str, dtype: Precision, tmp_path: Path) -> None:
+    source = Source("m.wsd", layer(text, 30))
+    x = np.random.default_rng(0).normal(size=(3, 7, 30)).astype("f4")
+    expected = wsdl.compile(source).session()(x=x)["output"]
+    program = wsdl.compile(source, dtype=dtype)
+    assert "Scan" not in operators(program.protos["m"])
+    np.testing.assert_allclose(program.session()(x=x)["output"], expected, atol=2e-2)
+    program.save(tmp_path)
+    proofs = prove(tmp_path / "m.onnx")
+    assert proofs.holds, [(p.stored, p.copies_after_optimization) for p in proofs.tensors if not p.holds]

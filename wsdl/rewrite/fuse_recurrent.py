@@ -74,6 +74,7 @@ from wsdl.sharing.read_stored import read_stored
 from wsdl.sharing.share import share
 
 DTYPE: DType = "f32"  # the one that ONNX Runtime's kernels have
+FLOATS: set[DType] = {DTYPE, "f16", "bf16"}  # of weights, which are converted once in each run
 Producer: TypeAlias = "Callable[[Value], Node | None]"
 SLOW = {"RNNCell"}  # for more than one sequence at a time the kernel takes up to four times as long as the scan
 
@@ -109,7 +110,7 @@ def _cell_of(node: Node, stored: Mapping[str, Stored], producer: Producer) -> _C
     if step is None or parts.axes[0] > 1 or max(parts.emit_axes, default=0) > 1:
         return None
     *states, x = step.inputs
-    if not states or x.type.rank != 2:
+    if not states or x.type.rank != 2 or any(state.type.dtype != DTYPE for state in states):
         return None
     sizes = x.type.shape[1].constant, states[0].type.shape[-1].constant if states[0].type.rank == 2 else None
     if sizes[0] is None or sizes[1] is None:
@@ -121,7 +122,9 @@ def _cell_of(node: Node, stored: Mapping[str, Stored], producer: Producer) -> _C
         standard = _standard(kind, sizes[0], sizes[1])
         if len(standard.inputs) == len(step.inputs):
             weights = standard.parameters_in(step, producer)
-            if weights and all(_is_kept(weight, stored) for weight in weights.values()):
+            if weights and all(
+                stored[str(weight.attributes["stored"])].type.dtype in FLOATS for weight in weights.values()
+            ):
                 return _Cell(operation.name, weights, step.lengths)
     return None
 
@@ -184,11 +187,6 @@ def _chosen(value: Value, on: Value, otherwise: Value | None, producer: Producer
     return chosen if other is otherwise else None
 
 
-def _is_kept(weight: Node, stored: Mapping[str, Stored]) -> bool:
-    """Does it read a tensor that is stored in the dtype of the kernels?"""
-    return weight.result.type.dtype == stored[str(weight.attributes["stored"])].type.dtype == DTYPE
-
-
 @cache
 def _standard(kind: str, d: int, units: int) -> _Standard:
     """One step of a cell of the standard library, as a graph."""
@@ -229,10 +227,19 @@ class _Match:
     parameters: dict[str, Node] = field(default_factory=dict)
 
     def same(self, own: Value, other: Value) -> bool:
+        other = self._before_casts(other)
         if own not in self.known:
             self.known[own] = other
             return self._made_the_same(own, other)
         return self.known[own] is other
+
+    def _before_casts(self, value: Value) -> Value:
+        """The value that a program in 16 bits converts on the way: the operation computes all in f32."""
+        node = self.of_other(value)
+        while node is not None and node.op == "cast" and {node.result.type.dtype, node.inputs[0].type.dtype} <= FLOATS:
+            value = node.inputs[0]
+            node = self.of_other(value)
+        return value
 
     def _made_the_same(self, own: Value, other: Value) -> bool:
         mine, theirs = self.of_standard[own], self.of_other(other)
@@ -271,7 +278,8 @@ def _operation(build: Build, node: Node, cell: _Cell, stored: Mapping[str, Store
         return None if is_zeros else padded(build("unsqueeze", state, axis=0))
 
     starts = [start(state) for state in states]
-    steps_first = padded(_exchanged(build, x, parts.axes[0]))
+    sequence = x if x.type.dtype == DTYPE else build("cast", x, dtype=DTYPE)
+    steps_first = padded(_exchanged(build, sequence, parts.axes[0]))
     weights = _weights(build, cell, stored)
     lengths = None
     if cell.lengths is not None:
@@ -298,7 +306,7 @@ def _weights(build: Build, cell: _Cell, stored: Mapping[str, Stored]) -> list[Va
         parameter, order = cell.weights[name], GATES[cell.op]
         assert parameter.view is not None
         view = parameter.view.transposed if name.startswith("weight") else parameter.view
-        weight = build.parameter(stored[str(parameter.attributes["stored"])], view)
+        weight = build.parameter(stored[str(parameter.attributes["stored"])], view, DTYPE)
         pieces = build.all("split", weight, parts=len(order)) if len(order) > 1 else [weight]
         return [pieces[gate] for gate in order]
 
