@@ -29,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz ray rows distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol gan vae bench clean
+.PHONY: help demo browser data quick golden test lint fuzz ray rows distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol depth gan vae bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -112,6 +112,9 @@ study-routing: .venv/dev examples/data/fashion_mnist/train.npz    ## one bank of
 
 byol: .venv/dev examples/data/fashion_mnist/train.npz    ## features without labels, and the table of docs/updates.md (minutes)
 	@$(BIN)/python -m benchmarks.byol
+
+depth: .venv/dev examples/data/digits/train.npz    ## one layer at depths that it was trained at and at others, and the table of docs/depth.md (minutes)
+	@$(BIN)/python -m benchmarks.depth
 
 vae: .venv/dev examples/data/fashion_mnist/train.npz    ## noise that repeats: train a variational autoencoder here and in PyTorch, and draw from it (minutes)
 	@$(BIN)/python -m benchmarks.vae
