@@ -90,7 +90,7 @@ class Built:
             else:
                 tensors.append(None)
         graph.inputs += [Value(type, f"beside{i}") for i, type in enumerate(beside)]
-        names = [p.name for p in self.operation.parameters if p.kind != "attribute"]
+        names = [p.name for p in self.operation.operands]
         types = self.operation.result_types(**dict(zip(names, operands, strict=False)), **attributes)
         if self.operation.is_expanded:
             self.results = Build(graph).all(name, *tensors, **attributes)
@@ -136,7 +136,7 @@ def evaluated(
 ) -> tuple[Array, ...]:
     """What the NumPy reference gives."""
     operation = OPERATIONS[name]
-    names = [p.name for p in operation.parameters if p.kind != "attribute"]
+    names = [p.name for p in operation.operands]
     if operation.is_expanded:
         graph = Graph()
         arrays: list[Array] = []

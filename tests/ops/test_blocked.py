@@ -41,7 +41,7 @@ WINDOWS: list[tuple[str, list[str], bool, dict[str, Any]]] = [
 
 def model(op: str, types: list[str], attributes: dict[str, Any], block: int) -> onnx.ModelProto:
     operands = [Value(typed(f"f32{text}"), f"x{i}") for i, text in enumerate(types)]
-    names = [p.name for p in OPERATIONS[op].parameters if p.kind != "attribute"]
+    names = [p.name for p in OPERATIONS[op].operands]
     results = OPERATIONS[op].result_types(**{n: v.type for n, v in zip(names, operands, strict=False)}, **attributes)
     node = Node(op, [*operands], dict(attributes), [Value(results[0], "y")])
     one = Model("m", Graph(operands, [node], [node.result]), Module("m", "", None), output_names=["y"])  # type: ignore[arg-type] # no span

@@ -144,7 +144,7 @@ ERRORS = [
 @pytest.mark.parametrize(("use", "message", "help"), ERRORS, ids=lambda p: p.name if isinstance(p, Row) else "")
 def test_message(use: Row, message: str, help: str) -> None:
     operation = OPERATIONS[use.op]
-    names = [p.name for p in operation.parameters if p.kind != "attribute"]
+    names = [p.name for p in operation.operands]
     with pytest.raises(OpError) as raised:
         operation.result_types(**dict(zip(names, use.types, strict=False)), **use.attributes)
     assert message in raised.value.message

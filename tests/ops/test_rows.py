@@ -28,7 +28,7 @@ SIZES = {"n": 4, "t": 6, "c": 3, "d": 3, "m": 4, "s": 6}
 def node_of(row: Row) -> Node:
     """As in a graph, of new values."""
     operation = OPERATIONS[row.op]
-    names = [p.name for p in operation.parameters if p.kind != "attribute"]
+    names = [p.name for p in operation.operands]
     attributes = {p.name: p.default for p in operation.parameters if p.kind == "attribute" and not p.required}
     attributes |= row.attributes
     results = operation.result_types(**dict(zip(names, row.types, strict=False)), **attributes)

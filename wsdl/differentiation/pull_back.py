@@ -98,7 +98,7 @@ class Cotangents:
         operation = OPERATIONS[node.op]
         given = arguments(operation, node, lambda value: value)
         gradients = operation.differentiate(build, dys, node.results, **given)
-        names = (p.name for p in operation.parameters if p.kind != "attribute")
+        names = (p.name for p in operation.operands)
         for name, operand in zip(names, node.operands, strict=False):
             self._hand_on(operand, gradients.get(name), build)
 

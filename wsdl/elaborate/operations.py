@@ -58,7 +58,7 @@ def call_operation(name: str, arguments: list[ArgumentValue], span: Span, contex
     if "shape" in attributes:  # a size of `-1` is inferred now
         attributes["shape"] = list(result_types[0].shape)
     check_logits(operation, operands, bound, span, context)
-    values: list[Operand] = [operands.get(p.name) for p in operation.parameters if p.kind != "attribute"]
+    values: list[Operand] = [operands.get(p.name) for p in operation.operands]
     for assumption in assumptions:
         note_check(assumption.left, assumption.right, span, assumption.what, context)
         first = next(i for i, v in enumerate(values) if v)
@@ -80,7 +80,7 @@ def call_operation(name: str, arguments: list[ArgumentValue], span: Span, contex
             return POISON
         results = [drawn]
     elif operation.is_expanded:
-        names = [p.name for p in operation.parameters if p.kind != "attribute"]
+        names = [p.name for p in operation.operands]
         *enclosing, graph = context.builder.graphs
         before = len(graph.nodes)
         steps = tuple(context.where.steps)

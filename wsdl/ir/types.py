@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from wsdl.ir.dims import Dim, product, same
+from wsdl.ir.dims import Dim, Terms, product, same
 
 DType = Literal["f16", "bf16", "f32", "f64", "i8", "i16", "i32", "i64", "u8", "bool"]
 DTYPES: tuple[DType, ...] = get_args(DType)
@@ -80,6 +80,11 @@ class TensorType:
     def as_json(self) -> dict[str, Any]:
         """`dtype` and `shape`; a dynamic dimension as it is written."""
         return {"dtype": self.dtype, "shape": [str(d) if d.constant is None else d.constant for d in self.shape]}
+
+    @property
+    def key(self) -> tuple[DType, tuple[Terms, ...]]:
+        """Equal for two types that are written alike, and hashable."""
+        return self.dtype, tuple(d.terms for d in self.shape)
 
     def __str__(self) -> str:
         return f"{self.dtype}{shape_text(self.shape)}"

@@ -198,8 +198,8 @@ class Operation:
         self.name, self.rules, self.doc, self.family = name, rules, doc, family or rules.__module__
         self.text, self.examples = _text_and_examples(name, doc)
         self.parameters = tuple(_parameters(rules, order))
-        self._operands = [p for p in self.parameters if p.kind != "attribute"]
-        self._attributes = [p.name for p in self.parameters if p.kind == "attribute"]
+        self.operands = [p for p in self.parameters if p.kind != "attribute"]
+        self.attributes = [p for p in self.parameters if p.kind == "attribute"]
         self.has_several_results = rules.infer.__annotations__["return"].startswith("tuple")
         self.half: HalfRule = getattr(rules, "half", "f32")
         self.elementwise, self.flat = rules.elementwise, rules.no_gradient
@@ -237,8 +237,8 @@ class Operation:
     def _use(self, arguments: Mapping[str, Any]) -> tuple[Any, list[Any]]:
         """The rules with the attributes of one call, and its operands in order."""
         rules = object.__new__(self.rules)
-        vars(rules).update({name: arguments[name] for name in self._attributes if name in arguments})
-        return rules, [arguments.get(p.name) for p in self._operands]
+        vars(rules).update({p.name: arguments[p.name] for p in self.attributes if p.name in arguments})
+        return rules, [arguments.get(p.name) for p in self.operands]
 
     # -- when compiling ------------------------------------------------------------------------------------------------
 
@@ -357,7 +357,7 @@ class Operation:
     def _mapped(self, arguments: Mapping[str, Any], of_operand: Callable[[Any], Any]) -> dict[str, Any]:
         """The arguments, with each operand replaced."""
         mapped = dict(arguments)
-        for parameter in self._operands:
+        for parameter in self.operands:
             value = arguments.get(parameter.name)
             if parameter.kind == "operands":
                 mapped[parameter.name] = [of_operand(v) for v in value or ()]

@@ -56,15 +56,14 @@ class Build:
         operation = OPERATIONS[op]
         like = next((o for o in operands if isinstance(o, Value)), None)
         values = [self._operand(o, like) for o in operands]
-        operand_parameters = [p for p in operation.parameters if p.kind != "attribute"]
-        values += [None] * (len(operand_parameters) - len(values))
-        complete = {p.name: _attribute(p, attributes) for p in operation.parameters if p.kind == "attribute"}
+        values += [None] * (len(operation.operands) - len(values))
+        complete = {p.name: _attribute(p, attributes) for p in operation.attributes}
         assert not attributes.keys() - complete.keys(), f"{op} has no {attributes.keys() - complete.keys()}"
-        types = {p.name: _types(v) for p, v in zip(operand_parameters, values, strict=True)}
+        types = {p.name: _types(v) for p, v in zip(operation.operands, values, strict=True)}
         result_types = operation.result_types(**types, **complete)
         if operation.is_expanded:
             return operation.expand(
-                self, **{p.name: v for p, v in zip(operand_parameters, values, strict=True)}, **complete
+                self, **{p.name: v for p, v in zip(operation.operands, values, strict=True)}, **complete
             )
         results = [Value(t) for t in result_types]
         self.graph.nodes.append(Node(op, values, complete, results, self.path, self.span, self.steps))

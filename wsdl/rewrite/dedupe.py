@@ -50,7 +50,7 @@ def key_of(node: Node) -> Key | None:
     """A key that is equal for two nodes if and only if they compute the same."""
     if node.body is None:
         operands = tuple(tuple(o) if isinstance(o, list) else o for o in node.operands)
-        return (node.op, operands, frozen_attributes(node), tuple(str(v.type) for v in node.results))
+        return (node.op, operands, frozen_attributes(node), tuple(v.type.key for v in node.results))
     return _scan_key(node) if node.op == "scan" else None
 
 
@@ -75,7 +75,7 @@ def _scan_key(node: Node) -> Key | None:
         if inner.body is not None:
             return None
         operands = tuple(map(number, inner.operands))
-        parts.append((inner.op, operands, frozen_attributes(inner), tuple(str(v.type) for v in inner.results)))
+        parts.append((inner.op, operands, frozen_attributes(inner), tuple(v.type.key for v in inner.results)))
         bind(inner.results)
     return ("scan", tuple(node.inputs), _frozen(node.attributes), tuple(parts), number(node.body.outputs))
 
@@ -91,5 +91,5 @@ def _frozen(attribute: Attribute | dict[str, Attribute]) -> object:
     if isinstance(attribute, list):
         return tuple(_frozen(a) for a in attribute)
     if isinstance(attribute, Dim):
-        return str(attribute)
+        return ("Dim", attribute.terms)
     return (type(attribute).__name__, repr(attribute))  # 1, 1.0 and true are different constants

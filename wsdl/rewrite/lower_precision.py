@@ -286,8 +286,8 @@ def _rule(node: Node) -> HalfRule | None:
 
 def _operands(node: Node) -> Iterator[tuple[str, list[Value]]]:
     """The values of its operands, by the names of the parameters that they are for."""
-    parameters = OPERATIONS[node.op].parameters if node.op in OPERATIONS else ()
-    names = [p.name for p in parameters if p.kind != "attribute"] or [""] * len(node.operands)
+    parameters = OPERATIONS[node.op].operands if node.op in OPERATIONS else ()
+    names = [p.name for p in parameters] or [""] * len(node.operands)
     for name, operand in zip(names, node.operands, strict=False):
         yield name, operand if isinstance(operand, list) else [operand] if operand else []
 

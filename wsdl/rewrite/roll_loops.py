@@ -156,7 +156,7 @@ class Match:
                 self.numbers.setdefault(at, [a.attributes["value"]]).append(b.attributes["value"])
             elif a.op != b.op or frozen_attributes(a) != frozen_attributes(b):
                 raise StepsDiffer(f"step {index} computes something other than step 0 (`{b.op}` in `{b.path}`)")
-            if [str(v.type) for v in a.results] != [str(v.type) for v in b.results]:
+            if [v.type.key for v in a.results] != [v.type.key for v in b.results]:
                 raise StepsDiffer(
                     f"shapes change from step to step ({a.result.type} in step 0, {b.result.type} in {index})"
                 )

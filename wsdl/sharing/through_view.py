@@ -51,5 +51,5 @@ def _attributes(step: Step) -> dict[str, Any]:
     if step.kind == "slice":
         starts, stops, steps = ([*column] for column in zip(*step.slices, strict=True))
         return {"starts": starts, "stops": stops, "steps": steps}
-    [name] = [p.name for p in OPERATIONS[step.kind].parameters if p.kind == "attribute"]
+    [name] = [p.name for p in OPERATIONS[step.kind].attributes]
     return {name: list(step.numbers)}

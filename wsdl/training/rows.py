@@ -43,7 +43,7 @@ class Rows:
             return None  # `assume`
         operation = OPERATIONS[node.op]
         operand_types = arguments(operation, node, lambda value: value.type)
-        types = {p.name: _listed(operand_types.get(p.name)) for p in operation.parameters if p.kind != "attribute"}
+        types = {p.name: _listed(operand_types.get(p.name)) for p in operation.operands}
         types["result"] = [v.type for v in node.results]
         if self._lie_along(operation.mixed_axes(operand_types), types) or not all(
             map(self._are_counted, types["result"])
