@@ -12,8 +12,8 @@ products as one product over all steps, sums as one sum; the backward scan then 
 accumulated in the scan. Except for the steps of a `for`, whatever doesn't depend on the incoming gradients is computed
 for all steps at once, before the scan (`_batch`).
 
-A loop is a scan over the indices of its steps. How many steps a scan over numbers has made is known when the backward
-one begins, which runs over as many, has no limit and doesn't end early.
+A loop is a scan over the indices of its steps. The number of steps of a scan over numbers is known when the backward
+scan starts, so that has neither a limit nor an `until`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from wsdl.rewrite.prune import prune_graph
 
 
 def differentiate_scan(node: Node, dys: Sequence[Value | None], active: set[Value], build: Build) -> Gradients:
-    """Append the backward scan of `node`, whose results have the gradients `dys`; returns the gradients of what it
-    reads."""
+    """Append the backward scan of `node`, whose results have the gradients `dys`; returns the gradients of the values
+    that it reads."""
     is_rolled = node.op == "loop" or bool(node.attributes.get("rolled"))
     if node.op == "loop":
         _make_scan(node, build)

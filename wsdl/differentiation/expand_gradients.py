@@ -1,4 +1,4 @@
-"""Puts the operations that compute a derivative in the place of each `gradient(y, x)`, by the rules of a training.
+"""Replaces each `gradient(y, x)` by operations that compute it, from the gradient rules of the operations.
 
     stored m.w: f32[3]
 
@@ -20,8 +20,8 @@ becomes
         %g = mul(%1, %w): f32[n, 3]
     }
 
-It is the first pass over graphs that read stored tensors, since only there all reads of a shared tensor are known, and
-frozen layers run as they will. What comes later, the differentiation of a training's loss too, sees plain operations.
+It is the first pass over graphs that read stored tensors: before, the reads of a shared tensor aren't known, nor how
+frozen layers run. Later passes, and the differentiation of a training's loss, see plain operations.
 """
 
 from __future__ import annotations

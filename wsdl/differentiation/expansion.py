@@ -16,8 +16,8 @@ from wsdl.sharing.through_view import through, through_view
 
 @dataclass
 class Expansion:
-    """What stands for the gradients of a graph. Where `y` doesn't depend on `x` these are zeros, and the node is
-    `independent`; it is `outside` of the scan that asks for its gradient where `x` comes from around that."""
+    """The values that replace the gradients of a graph. A node is `independent` if `y` doesn't depend on `x`: its value
+    is zeros. It is `outside` if it is in the body of a scan that captures `x`."""
 
     values: dict[Value, Value] = field(default_factory=dict)
     independent: list[Node] = field(default_factory=list)
@@ -42,7 +42,7 @@ def _expand(graph: Graph, expansion: Expansion, around: Build | None) -> None:
         if node.body is not None:
             _expand(node.body, expansion, build)
         if node.op == "gradient":
-            expansion.values[node.result] = _derivative(node, graph, places, expansion, around)
+            expansion.values[node.result] = _gradient(node, graph, places, expansion, around)
         else:
             graph.nodes.append(node)
         for place in range(first, len(graph.nodes)):
@@ -50,10 +50,10 @@ def _expand(graph: Graph, expansion: Expansion, around: Build | None) -> None:
     graph.outputs = [expansion.values.get(v, v) for v in graph.outputs]
 
 
-def _derivative(
+def _gradient(
     node: Node, graph: Graph, places: Mapping[Value, int], expansion: Expansion, around: Build | None
 ) -> Value:
-    """Append what computes a gradient."""
+    """Append the computation of a gradient; returns its value."""
     y, x = node.inputs
     if around is not None and x not in places:
         expansion.outside.append(node)
@@ -78,8 +78,7 @@ def _derivative(
 
 
 def _sources(x: Value, graph: Graph, places: Mapping[Value, int]) -> list[Value]:
-    """The values whose gradients add up to that of `x`: of a parameter, all reads of the tensor that is stored for
-    it."""
+    """The values whose gradients are summed to that of `x`: for a parameter, all reads of its stored tensor."""
     producer = graph.nodes[places[x]] if x in places and x not in graph.inputs else None
     if producer is None or producer.op != "parameter":
         return [x]
