@@ -51,8 +51,9 @@ def require_same(folder: str, expected: str) -> None:
 
 def test_the_curve_of_one_process(wsdl: Wsdl) -> None:
     assert wsdl(*TRAIN, "3", "-o", "one", "--json").code == 0
-    done = wsdl(*TRAIN, "3", "-o", "two", "--workers", "2", "--json")
-    assert done.json["steps"] == 21
+    done = wsdl(*TRAIN, "3", "-o", "two", "--workers", "2")
+    assert "2 workers, 1 thread each\n" in done.err
+    assert done.out.startswith("classify: 21 steps; ")
     require_same("two", "one")
 
 

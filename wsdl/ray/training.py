@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 from wsdl import distributed
 from wsdl.api.training import Trained, TrainingJob
 from wsdl.diagnostics import CompileError
+from wsdl.diagnostics.figures import count
 from wsdl.distributed import Communicator
 from wsdl.ray import errors
 from wsdl.ray.cluster import Request, connected
@@ -74,6 +75,7 @@ class _Training:
         actors = self._actors(is_first)
         try:
             first, size = actors[0], len(actors)
+            self.reports.note(f"{count(size, 'worker')}, {count(self.workers.threads, 'thread')} each")
             arguments = self.ray.get(first.connect.remote(size)) if size > 1 else None
             runs = [a.train.remote(rank, arguments, resume, replace) for rank, a in enumerate(actors)]
             waiting, results, patience = list(runs), dict[Any, Any](), PATIENCE
@@ -122,15 +124,18 @@ class _Forwarded:
     """Passes reports on to a reporter; a training that begins again ends the reports of before."""
 
     def __init__(self, reporter: Reporter) -> None:
-        self._reporter, self._has_begun = reporter, False
+        self._reporter, self._has_begun, self._notes = reporter, False, list[str]()
 
     def forward(self, reports: Sequence[Report]) -> None:
         for method, arguments in reports:
             getattr(self._reporter, method)(*arguments)
             self._has_begun = method != "end" and (self._has_begun or method == "begin")
+            while self._has_begun and self._notes:
+                self._reporter.note(self._notes.pop(0))
 
     def note(self, text: str) -> None:
-        self._reporter.note(text)
+        """Shown when the training begins: a live view shows nothing before."""
+        self._notes.append(text)
 
     def end(self) -> None:
         if self._has_begun:
