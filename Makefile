@@ -29,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz ray rows distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol depth gan vae bench clean
+.PHONY: help demo browser data quick golden test lint fuzz ray rows distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol depth words gan vae bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -118,6 +118,9 @@ depth: .venv/dev examples/data/digits/train.npz    ## one layer at depths that i
 
 vae: .venv/dev examples/data/fashion_mnist/train.npz    ## noise that repeats: train a variational autoencoder here and in PyTorch, and draw from it (minutes)
 	@$(BIN)/python -m benchmarks.vae
+
+words: .venv/dev examples/data/words/train.npz    ## three questions about words, by turns, mixed or apart, and the table of docs/several-trainings.md (a quarter of an hour)
+	@$(BIN)/python -m benchmarks.words
 
 gan: .venv/dev examples/data/digits/train.npz    ## digits made by a GAN, and the picture of docs/several-trainings.md (a minute)
 	@$(BIN)/python -m benchmarks.gan
