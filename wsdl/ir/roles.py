@@ -50,8 +50,15 @@ def roles(storage: Storage) -> Roles:
     """Those of a program whose trainings are resolved."""
     of_tensors: dict[str, dict[str, str]] = {}
     for name, training in storage.trainings.items():
+        changes = {
+            TRAINED: {*training.trained},
+            STATISTIC: {storage.home(path)[0].name for path in training.statistics},
+            UPDATED: {*training.updated},
+        }
         for tensor in _met(training, storage):
-            of_tensors.setdefault(tensor, {})[name] = _role(tensor, training, storage)
+            kept = FROZEN if storage.stored[tensor].frozen or tensor in training.frozen else UNCHANGED
+            changed = [role for role, tensors in changes.items() if tensor in tensors]
+            of_tensors.setdefault(tensor, {})[name] = " and ".join(changed) or kept
     carried = {name: tuple(training.written.objective.carried) for name, training in storage.trainings.items()}
     return Roles(of_tensors, carried)
 
@@ -61,14 +68,3 @@ def _met(training: ResolvedTraining, storage: Storage) -> Iterable[str]:
     slots = read_by([training.written.objective.graph])
     met = {name for slot in slots for name in storage.readings[slot].tensors} | {*training.updated}
     return (name for name in storage.stored if name in met)
-
-
-def _role(tensor: str, training: ResolvedTraining, storage: Storage) -> str:
-    statistics = {storage.home(path)[0].name for path in training.statistics}
-    changed = [
-        *([TRAINED] if tensor in training.trained else []),
-        *([STATISTIC] if tensor in statistics else []),
-        *([UPDATED] if tensor in training.updated else []),
-    ]
-    kept = FROZEN if storage.stored[tensor].frozen or tensor in training.frozen else UNCHANGED
-    return " and ".join(changed) or kept
