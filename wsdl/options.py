@@ -195,6 +195,7 @@ PATH = Instance((str, os.PathLike), "a path")
 PROGRAM = Instance((str, os.PathLike, Source), "a path, or a source")
 FUNCTION = Instance((Callable,), "a function")  # type: ignore[arg-type]  # an abstract class, but no type for mypy
 WEIGHTS = Instance((str, os.PathLike, Mapping), "a weights file, or a mapping from names to arrays")
+DATA = Instance((str, os.PathLike, Mapping), "a path, or a mapping from names to arrays")
 WORKERS = Having(("rank", "size", "all_reduce"), "a communicator, such as `distributed.mpi()`")
 DIMS = Sizes()
 ON_NAN = OneOf(("stop", "skip"))

@@ -1,4 +1,4 @@
-"""Training and evaluation of a program on data in files."""
+"""Training and evaluation of a program on arrays, or on data in files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wsdl.api.running import untrained
 from wsdl.api.sources import program_in
 from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.span import Source
-from wsdl.options import COUNT, DIMS, FLAG, NAME, ON_NAN, PATH, PROGRAM, SEED, SHARE, WEIGHTS, Optional, takes
+from wsdl.options import COUNT, DATA, DIMS, FLAG, NAME, ON_NAN, PATH, PROGRAM, SEED, SHARE, WEIGHTS, Optional, takes
 
 if TYPE_CHECKING:
     from wsdl.distributed import Communicator
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from wsdl.weights.weights import Weights
 
     Paths = str | os.PathLike[str]
+    Rows = Paths | Mapping[str, Any]  # a file or folder, or arrays by name
 
 
 @takes(epochs=COUNT, folder=Optional(PATH), replace=FLAG)
@@ -78,9 +79,9 @@ class TrainingJob:
     """All that a training needs, for this process or for others: the arguments of `train`."""
 
     source: Source
-    data: Paths | Mapping[str, Paths]
+    data: Rows | Mapping[str, Rows]
     plan: Plan
-    evaluation: Paths | Mapping[str, Paths] | None
+    evaluation: Rows | Mapping[str, Rows] | None
     settings: Mapping[str, int | Mapping[str, int]]
     model: str | None
     weights: Weights | None
@@ -164,6 +165,8 @@ class TrainingRunner(Protocol):
 
 @takes(
     path=PROGRAM,
+    data=DATA,
+    evaluation=Optional(DATA),
     model=Optional(NAME),
     weights=Optional(WEIGHTS),
     fit=Optional(SHARE),
@@ -179,10 +182,10 @@ class TrainingRunner(Protocol):
 )
 def train(
     path: Paths | Source,
-    data: Paths | Mapping[str, Paths],
+    data: Rows | Mapping[str, Rows],
     plan: Plan,
     *,
-    evaluation: Paths | Mapping[str, Paths] | None = None,
+    evaluation: Rows | Mapping[str, Rows] | None = None,
     settings: Mapping[str, int | Mapping[str, int]] | None = None,
     model: str | None = None,
     weights: Weights | None = None,
@@ -199,8 +202,9 @@ def train(
     workers: TrainingRunner | None = None,
     reporter: Reporter | None = None,
 ) -> Trained:
-    """Train a model of a program on data in files, as described by `plan`. Without `model`, trainings that the program
-    lets take turns make one run; `data` and `evaluation` are then of all of them, or a file for each by its name.
+    """Train a model of a program as described by `plan`. `data` and `evaluation` are files, folders, or arrays by name.
+    Without `model`, trainings that the program lets take turns make one run; `data` and `evaluation` are then a file of
+    all of them, or a file or arrays for each by its name.
 
     `settings` are the fields of `Settings` that differ from the defaults, of all trainings or of some by their names; a
     resumed training has those of its checkpoint. If the folder holds a training, `resume` continues it and `replace`
@@ -211,9 +215,9 @@ def train(
 
     job = TrainingJob(
         program_in(path),
-        data,
+        _held(data),
         plan,
-        evaluation,
+        _held(evaluation),
         dict(settings or {}),
         model,
         weights,
@@ -230,6 +234,11 @@ def train(
     return run(reporter or Quiet(), resume=resume, replace=replace)
 
 
+def _held(data: Any) -> Any:
+    """Data with arrays in memory where they came from an open file, so that they can be sent to other processes."""
+    return {name: _held(rows) for name, rows in data.items()} if isinstance(data, Mapping) else data
+
+
 def rows_in(data: Paths, types: Mapping[str, TensorType]) -> dict[str, Any]:
     """The arrays of a file or folder. Raises `RunError` if it has no rows."""
     from wsdl.diagnostics.run_error import fail
@@ -243,22 +252,33 @@ def rows_in(data: Paths, types: Mapping[str, TensorType]) -> dict[str, Any]:
     return arrays
 
 
-def _arrays(trainer: Trainer | Trainers, data: Paths | Mapping[str, Paths], *, first: bool) -> dict[str, Any]:
+def _arrays(trainer: Trainer | Trainers, data: Rows | Mapping[str, Rows], *, first: bool) -> dict[str, Any]:
     """The arrays of a training, or those of several by their names; only the `first` batch."""
     from wsdl.diagnostics.run_error import fail
     from wsdl.runtime.trainer import Trainer
 
+    each = _by_training(data)
     if isinstance(trainer, Trainer):
-        if isinstance(data, Mapping):
+        if each is not None:
+            rows = next(iter(each.values()))
             message = f"there is one training, `{trainer.name}`, so its data has no name"
-            raise fail("E0704", message, help=f"write `--data {next(iter(data.values()), 'FILE')}`")
-        arrays = rows_in(data, trainer.batch_types)
+            help = None if isinstance(rows, Mapping) else f"write `--data {rows}`"
+            raise fail("E0704", message, help=help)
+        arrays = dict(data) if isinstance(data, Mapping) else rows_in(data, trainer.batch_types)
         return _first(trainer, arrays) if first else arrays
-    files = data if isinstance(data, Mapping) else dict.fromkeys(trainer, data)
-    for name in files.keys() - trainer.keys():
+    if each is None:
+        each = dict.fromkeys(trainer, data)
+    for name in each.keys() - trainer.keys():
         message = f"there is no training `{name}` that takes turns"
         raise fail("E0704", message, help=f"the trainings are {', '.join(f'`{n}`' for n in trainer)}")
-    return {name: _arrays(trainer[name], file, first=first) for name, file in files.items()}
+    return {name: _arrays(trainer[name], rows, first=first) for name, rows in each.items()}
+
+
+def _by_training(data: Rows | Mapping[str, Rows]) -> Mapping[str, Rows] | None:
+    """The data of each of several trainings; `None` if all have the same."""
+    if not isinstance(data, Mapping) or not data:
+        return None
+    return data if all(isinstance(rows, str | os.PathLike | Mapping) for rows in data.values()) else None
 
 
 def _tried(trainers: Trainers, arrays: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Progress:

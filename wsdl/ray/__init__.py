@@ -6,6 +6,7 @@
     workers = wsdl.ray.Workers(4)
     api.run_rows("digits.onnx", "rows.parquet", "out", workers=workers)     # rows of files
     api.train("digits.wsd", "train.npz", api.Plan(3), workers=workers)      # one training
+    wsdl.ray.fit("digits.wsd", arrays, workers, folder="run", epochs=3)     # one on arrays in memory
     wsdl.study("digits.wsd", …, workers=workers)                            # trials of a study
     wsdl.ray.predict("digits.onnx", dataset, workers)                       # a step of a Ray Dataset
 
@@ -16,6 +17,7 @@ imports Ray.
 from __future__ import annotations
 
 from wsdl.ray.datasets import predict
+from wsdl.ray.fitting import fit
 from wsdl.ray.workers import Workers
 
-__all__ = ["Workers", "predict"]
+__all__ = ["Workers", "fit", "predict"]

@@ -7,9 +7,10 @@ checkpoint, with those that there are by then.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
@@ -29,6 +30,7 @@ from wsdl.runtime.stopping import Interrupted, Stop
 from wsdl.runtime.training_state import LAST
 
 PATIENCE = 60.0  # for workers to start again, or to end where one has failed
+ANSWER_SECONDS = 5.0  # for a worker to say that it is there
 STOPPED = "E0836"  # what a worker says when another one has failed
 Report: TypeAlias = "tuple[str, tuple[Any, ...]]"  # a method of `Reporter`, and its arguments
 
@@ -44,6 +46,8 @@ def run_training(workers: Request, job: TrainingJob, reporter: Reporter, *, resu
 class _Training:
     def __init__(self, ray: Any, workers: Request, job: TrainingJob, reporter: Reporter, stop: Stop) -> None:
         self.ray, self.workers, self.job, self.stop = ray, workers, job, stop
+        self.sent = ray.put(replace(job, threads=workers.threads))  # once, since it may have arrays
+        self.lost: list[int] = []  # the ranks of those that were lost
         self.reports = _Forwarded(reporter)
 
     def run(self, *, resume: bool, replace: bool) -> Trained:
@@ -60,7 +64,7 @@ class _Training:
                 losses = losses + 1 if last == previous else 1
                 if losses > RETRIES or self.stop.asked:
                     raise errors.lost(error, "a worker of the training") or error from error
-            self.reports.note(f"a worker was lost: starting from the {'start' if last is None else 'last checkpoint'}")
+            self.reports.note(partial(_goes_on, self.lost))
 
     def _checkpoint(self) -> tuple[int, int] | None:
         """What identifies the last checkpoint; `None` if there is none."""
@@ -75,7 +79,7 @@ class _Training:
         actors = self._actors(is_first)
         try:
             first, size = actors[0], len(actors)
-            self.reports.note(f"{count(size, 'worker')}, {count(self.workers.threads, 'thread')} each")
+            self.reports.note(lambda _: f"{count(size, 'worker')}, {count(self.workers.threads, 'thread')} each")
             arguments = self.ray.get(first.connect.remote(size)) if size > 1 else None
             runs = [a.train.remote(rank, arguments, resume, replace) for rank, a in enumerate(actors)]
             waiting, results, patience = list(runs), dict[Any, Any](), PATIENCE
@@ -87,17 +91,27 @@ class _Training:
                     patience -= POLL_SECONDS  # the others end as well, unless they wait for one that is gone
             self.reports.forward(self.ray.get(first.reported.remote(self.stop.asked)))
             return _result([results[run] for run in runs if run in results])
+        except self.ray.exceptions.RayError:
+            self.lost = [rank for rank, actor in enumerate(actors) if not self._answers(actor)]
+            raise
         finally:
             self.reports.end()
             for actor in actors:
                 self.ray.kill(actor)
 
+    def _answers(self, actor: Any) -> bool:
+        """Is its process still there?"""
+        try:
+            self.ray.get(actor.start.remote(), timeout=ANSWER_SECONDS)
+        except (self.ray.exceptions.RayActorError, self.ray.exceptions.GetTimeoutError):
+            return False
+        return True
+
     def _actors(self, is_first: bool) -> list[Any]:
         """The workers; after a loss those that start within a minute."""
         device = {"num_gpus": 1} if self.job.device == "cuda" else {}
         actor = self.ray.remote(num_cpus=self.workers.threads, max_concurrency=2, **device)(_Worker)
-        job = replace(self.job, threads=self.workers.threads)
-        actors = [actor.remote(job, os.getcwd()) for _ in range(self.workers.count)]
+        actors = [actor.remote([self.sent], os.getcwd()) for _ in range(self.workers.count)]
         started = {a.start.remote(): a for a in actors}
         ready, late = self.ray.wait(list(started), num_returns=len(actors), timeout=None if is_first else PATIENCE)
         if late and not ready:
@@ -120,25 +134,38 @@ def _result(results: Sequence[Trained | Failed | str]) -> Trained:
     return first
 
 
+def _goes_on(lost: Sequence[int], plan: RunPlan) -> str:
+    """A note on a training that has begun again; which worker was lost may be unknown."""
+    if not lost:
+        which = "a worker was"
+    elif len(lost) == 1:
+        which = f"worker {lost[0]} was"
+    else:
+        which = f"workers {', '.join(map(str, lost))} were"
+    return f"{which} lost: the training {f'goes on from step {plan.first_step}' if plan.first_step else 'begins again'}"
+
+
 class _Forwarded:
     """Passes reports on to a reporter; a training that begins again ends the reports of before."""
 
     def __init__(self, reporter: Reporter) -> None:
-        self._reporter, self._has_begun, self._notes = reporter, False, list[str]()
+        self._reporter, self._notes = reporter, list[Callable[[RunPlan], str]]()
+        self._plan: RunPlan | None = None  # of a run that has begun
 
     def forward(self, reports: Sequence[Report]) -> None:
         for method, arguments in reports:
             getattr(self._reporter, method)(*arguments)
-            self._has_begun = method != "end" and (self._has_begun or method == "begin")
-            while self._has_begun and self._notes:
-                self._reporter.note(self._notes.pop(0))
+            if method in ("begin", "end"):
+                self._plan = arguments[0] if arguments else None
+            while self._plan is not None and self._notes:
+                self._reporter.note(self._notes.pop(0)(self._plan))
 
-    def note(self, text: str) -> None:
+    def note(self, text: Callable[[RunPlan], str]) -> None:
         """Shown when the training begins: a live view shows nothing before."""
         self._notes.append(text)
 
     def end(self) -> None:
-        if self._has_begun:
+        if self._plan is not None:
             self.forward([("end", ())])
 
 
@@ -148,10 +175,11 @@ class _Forwarded:
 class _Worker:
     """An actor. `train` runs beside `reported`, which the driver calls several times a second on the first worker."""
 
-    def __init__(self, job: TrainingJob, folder: str) -> None:
+    def __init__(self, sent: list[Any], folder: str) -> None:
         with suppress(OSError):
             os.chdir(folder)  # paths are relative to the folder in which the command runs
-        self._job, self._stop, self._reports = job, Stop(), _Reports()
+        self._job: TrainingJob = import_module("ray").get(sent[0])  # processes of a machine share its arrays
+        self._stop, self._reports = Stop(), _Reports()
         self._tracker: Any = None
 
     def start(self) -> None:
