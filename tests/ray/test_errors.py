@@ -46,6 +46,7 @@ def losing(error: Exception, what: str = "the worker of rows 0 to 16,383 of rows
 
 CASES: dict[str, Callable[[], RunError]] = {
     "not installed": errors.not_installed,
+    "not installed for a training": lambda: errors.not_installed("xgboost"),
     "nobody listens": lambda: errors.no_cluster("10.0.0.5:6379", "connection refused"),
     "not a cluster": lambda: joining(ConnectionError("Failed to connect to Ray cluster at 10.0.0.5:6379")),
     "none on this machine": lambda: errors.not_connected(
@@ -69,6 +70,7 @@ CASES: dict[str, Callable[[], RunError]] = {
     "out of memory": lambda: losing(
         of_ray("OutOfMemoryError", "Task was killed due to the node running low on memory.")
     ),
+    "Ray is killed": lambda: errors.ended("raylet"),
     "crashed": lambda: losing(of_ray("WorkerCrashedError", "The worker died unexpectedly while executing this task.")),
 }
 

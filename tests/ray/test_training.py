@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.cli.conftest import Wsdl
+from tests.golden import ROOT
 from tests.ray.conftest import kill_when, processes
 from tests.runtime.training import CLASSIFY, data, in_files
 from wsdl.api import compile
@@ -108,6 +111,31 @@ def test_a_signal_stops_all_workers(wsdl: Wsdl) -> None:
     assert "which is saved in two/last.safetensors; --resume continues it" in done.err
     assert wsdl(*TRAIN, "60", "-o", "two", "--resume", "--json").code == 0
     require_same("two", "one")
+
+
+def test_ray_is_killed(wsdl: Wsdl) -> None:
+    """Its process on this machine: an error, where Ray would end ours without a word."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    command = [sys.executable, "-m", "wsdl", *TRAIN, "500", "-o", "two", "--workers", "2"]
+    environment["PYTHONPATH"] = str(ROOT)
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as run:
+        while run.poll() is None and not Path("two/last.safetensors").exists():
+            time.sleep(0.02)
+        [raylet] = [child for child in children(run.pid) if b"raylet/raylet" in command_line(child)]
+        os.kill(raylet, signal.SIGKILL)
+        said = run.communicate(timeout=60)[1]
+    assert run.returncode == 2
+    assert "error[E0745]: Ray on this machine doesn't run any more: its process `raylet` was ended\n" in said
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process has started."""
+    tasks = Path(f"/proc/{process}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def command_line(process: int) -> bytes:
+    return Path(f"/proc/{process}/cmdline").read_bytes()
 
 
 def test_errors_of_workers(wsdl: Wsdl) -> None:

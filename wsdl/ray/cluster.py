@@ -30,6 +30,7 @@ LOCAL = "local"
 LONGEST = 25  # bytes of the path of a folder for temporary files
 CONNECT_SECONDS = 5.0
 PACKAGES = ("ray", "wsdl", "onnxruntime", "numpy")  # whose versions must be the same on every machine
+NEEDED = ("gcs_server", "raylet")  # processes of Ray
 SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # the default of Windows and macOS: only 127.0.0.1 listens
 
@@ -189,6 +190,15 @@ def _versions_on(ray: Any, addresses: Mapping[str, str]) -> dict[str, dict[str, 
     places = {id: NodeAffinitySchedulingStrategy(id, soft=False) for id in addresses}
     references = {addresses[id]: read.options(scheduling_strategy=place).remote() for id, place in places.items()}
     return {address: ray.get(reference) for address, reference in references.items()}
+
+
+def require_running(ray: Any) -> None:
+    """Raises `RunError` (E0745) if a process of an instance on this machine was killed: Ray would end this one soon,
+    and not say why."""
+    node = ray._private.worker._global_node
+    for name, _ in [] if node is None else node.dead_processes():
+        if name in NEEDED:
+            raise errors.ended(name)
 
 
 # -- the process that connects -----------------------------------------------------------------------------------------

@@ -15,8 +15,10 @@ TOKEN = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to a file with the tok
 _VERSIONS = re.compile(r"Ray: (\S+)\s+Python: (\S+)")
 
 
-def not_installed() -> RunError:
-    return fail("E0740", "running on several workers needs the package ray, which is not installed", help=INSTALL)
+def not_installed(package: str = "ray") -> RunError:
+    return fail(
+        "E0740", f"running on several workers needs the package {package}, which is not installed", help=INSTALL
+    )
 
 
 def no_cluster(address: str, reason: str) -> RunError:
@@ -86,6 +88,12 @@ def lost(error: Exception, what: str) -> RunError | None:
         message = f"{what} was lost several times: {_first_line(error)}"
         return fail("E0745", message, help="the logs of Ray say why; they are in its folder `session_latest/logs`")
     return None
+
+
+def ended(process: str) -> RunError:
+    """The error for a process of Ray on this machine that has ended while it was needed."""
+    message = f"Ray on this machine doesn't run any more: its process `{process}` was ended"
+    return fail("E0745", message, help="`--resume` continues what has been saved; out of memory is a usual reason")
 
 
 def _is(error: Exception, *names: str) -> bool:

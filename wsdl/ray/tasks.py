@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.ray import errors
-from wsdl.ray.cluster import Request
+from wsdl.ray.cluster import Request, require_running
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -55,6 +55,7 @@ def results(
                 running[task.options(name=name(item)).remote(function, item, folder)] = item
             if not running:
                 return
+            require_running(ray)
             ready, _ = ray.wait(list(running), num_returns=1, timeout=POLL_SECONDS)
             meanwhile()
             for reference in ready:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
@@ -23,7 +24,7 @@ from wsdl.diagnostics import CompileError
 from wsdl.diagnostics.figures import count
 from wsdl.distributed import Communicator
 from wsdl.ray import errors
-from wsdl.ray.cluster import Request, connected
+from wsdl.ray.cluster import Request, connected, require_running
 from wsdl.ray.tasks import POLL_SECONDS, RETRIES, Failed
 from wsdl.reporting.reports import EvaluationReport, Reporter, RunPlan, StepReport
 from wsdl.runtime.stopping import Interrupted, Stop
@@ -38,6 +39,8 @@ Report: TypeAlias = "tuple[str, tuple[Any, ...]]"  # a method of `Reporter`, and
 def run_training(workers: Request, job: TrainingJob, reporter: Reporter, *, resume: bool, replace: bool) -> Trained:
     """Run a job on workers. Raises the `CompileError`s of a worker, `Interrupted` after a signal, and `RunError`
     (E0745) where workers are lost again and again."""
+    if workers.count > 1 and find_spec("xgboost") is None:
+        raise errors.not_installed("xgboost")
     stop = Stop()
     with connected(workers) as ray, stop.watching():
         return _Training(ray, workers, job, reporter, stop).run(resume=resume, replace=replace)
@@ -84,6 +87,7 @@ class _Training:
             runs = [a.train.remote(rank, arguments, resume, replace) for rank, a in enumerate(actors)]
             waiting, results, patience = list(runs), dict[Any, Any](), PATIENCE
             while waiting and patience > 0:
+                require_running(self.ray)
                 done, waiting = self.ray.wait(waiting, timeout=POLL_SECONDS)
                 self.reports.forward(self.ray.get(first.reported.remote(self.stop.asked)))
                 results |= {run: self.ray.get(run) for run in done}
