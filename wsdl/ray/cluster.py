@@ -75,7 +75,7 @@ def connected(workers: Request) -> Iterator[Any]:
 def _local(cpus: int) -> Iterator[Any]:
     """An instance on this machine. `cpus` is the number of CPUs that Ray counts, which may be more than the cores."""
     folder = tempfile.mkdtemp(prefix="wsdl-", dir=_temporary())
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _token()}
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": own_token()}
     how = {"num_cpus": cpus, "include_dashboard": False, "_temp_dir": folder}
     try:
         with _environment({**SETTINGS, **LOOPBACK, **token}), _session(LOCAL, errors.not_started, **how) as ray:
@@ -205,7 +205,7 @@ def require_running(ray: Any) -> None:
 
 
 @cache
-def _token() -> str:
+def own_token() -> str:
     """The token of this process's own instances. Ray reads it once."""
     return secrets.token_hex(32)
 
