@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,11 @@ def with_ray() -> None:
 
 @pytest.fixture(scope="session")
 def two_cpus(with_ray: None) -> Iterator[Any]:
-    """The module `ray`, with a local instance of two CPUs, which the tests of a session share."""
+    """The module `ray`, with a local instance of two CPUs, which the tests of a session share. Ray has been imported
+    before, as by a program of one's own."""
     from wsdl.ray.cluster import Request, connected
 
+    import_module("ray")
     with connected(Request(2)) as ray:
         yield ray
 

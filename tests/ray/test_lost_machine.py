@@ -19,7 +19,7 @@ from tests.golden import ROOT
 from tests.runtime.training import data, in_files
 from wsdl.api import compile
 from wsdl.api import fit as one_process
-from wsdl.ray.cluster import own_token
+from wsdl.ray.cluster import read_settings
 
 PATIENCE = 5.0  # seconds until those that are left go on
 NOTICED = {  # soon, where Ray would wait for half a minute
@@ -40,11 +40,13 @@ TRAIN = ("train", "classify.wsd", "--data", "train.npz", "--batch", "16", "--epo
 
 @pytest.fixture
 def cluster(with_ray: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A cluster with a head of one CPU. It has the token of the local instances of other tests: a process has one."""
+    """A cluster with a head of one CPU."""
+    from ray import _raylet
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", own_token())
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
+    read_settings(_raylet)
     head = {"num_cpus": 1, "include_dashboard": False, "_system_config": NOTICED}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:

@@ -75,7 +75,7 @@ def connected(workers: Request) -> Iterator[Any]:
 def _local(cpus: int) -> Iterator[Any]:
     """An instance on this machine. `cpus` is the number of CPUs that Ray counts, which may be more than the cores."""
     folder = tempfile.mkdtemp(prefix="wsdl-", dir=_temporary())
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": own_token()}
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _token()}
     how = {"num_cpus": cpus, "include_dashboard": False, "_temp_dir": folder}
     try:
         with _environment({**SETTINGS, **LOOPBACK, **token}), _session(LOCAL, errors.not_started, **how) as ray:
@@ -104,6 +104,7 @@ def _joined(address: str) -> Iterator[Any]:
 def _session(address: str, failure: Callable[[Exception, str], RunError], **how: Any) -> Iterator[Any]:
     """Connect, and disconnect at the end. `failure` makes an error of an exception and what Ray has logged."""
     ray = import_module("ray")
+    read_settings(import_module("ray._raylet"))
     try:
         with _undisturbed() as log, _silent(import_module("ray._private.worker")):
             try:
@@ -205,8 +206,8 @@ def require_running(ray: Any) -> None:
 
 
 @cache
-def own_token() -> str:
-    """The token of this process's own instances. Ray reads it once."""
+def _token() -> str:
+    """The token of this process's own instances."""
     return secrets.token_hex(32)
 
 
@@ -220,6 +221,12 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
+
+
+def read_settings(raylet: Any) -> None:
+    """Let Ray read the environment again, and the token: it has done so when it was imported, maybe by the caller."""
+    raylet.Config.initialize("")
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager
