@@ -15,6 +15,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 import wsdl
+from benchmarks import page_tables
 from wsdl.diagnostics.span import Source
 
 Array = NDArray[Any]
@@ -106,10 +107,7 @@ def main() -> None:
         found = [100 * probe(trained(name, train, epochs, seed), train, test) for seed in SEEDS]
         lines.append(f"| {title} | {np.mean(found):.1f} ± {np.std(found, ddof=1):.1f} % |")
         print(lines[-1], found, flush=True)
-    text = PAGE.read_text("utf-8")
-    start, end = "<!-- byol: written by `make byol` -->", "<!-- end -->"
-    before, _, rest = text.partition(start)
-    PAGE.write_text(before + start + "\n\n" + "\n".join(lines) + "\n\n" + end + rest.partition(end)[2], "utf-8")
+    page_tables.write(PAGE, "<!-- byol: written by `make byol` -->", lines)
 
 
 if __name__ == "__main__":

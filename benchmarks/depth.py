@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import wsdl
+from benchmarks import page_tables
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "examples" / "data" / "digits"
@@ -44,11 +45,8 @@ def main() -> None:
         ["in training", *("yes" if depth in TRAINED else "" for depth in DEPTHS)],
         ["accuracy", *(f"{mean:.3f} ± {std:.3f}" for mean, std in zip(means, deviations, strict=True))],
     ]
-    lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    text = PAGE.read_text("utf-8")
-    start, end = "<!-- depths: written by `make depth` -->", "<!-- end -->"
-    before, _, rest = text.partition(start)
-    PAGE.write_text(f"{before}{start}\n\n{lines}\n\n{end}{rest.partition(end)[2]}", "utf-8")
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    page_tables.write(PAGE, "<!-- depths: written by `make depth` -->", lines)
 
 
 if __name__ == "__main__":

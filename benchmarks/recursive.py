@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 import wsdl
+from benchmarks import page_tables
 from examples.demo import QUERIES, SENTENCES
 from wsdl.diagnostics.figures import size
 
@@ -155,15 +155,8 @@ def rank_correlation(a: Array, b: Array) -> float:
 
 
 def write(record: Any, steps: int) -> None:
-    page = PAGE.read_text("utf-8")
     for title, table in (("lost", lost(record)), ("left", left(record, steps))):
-        begin, end = f"<!-- {title}: measured by `make recursive` -->", "<!-- end -->"
-        before, found, rest = page.partition(begin)
-        _, ended, after = rest.partition(end)
-        if not found or not ended:
-            sys.exit(f"{PAGE} has no place for a table: {begin} and {end}")
-        page = "\n".join((before + begin, "", *table, "", end + after))
-    PAGE.write_text(page, "utf-8")
+        page_tables.write(PAGE, f"<!-- {title}: measured by `make recursive` -->", table)
 
 
 def lost(record: Any) -> Iterator[str]:

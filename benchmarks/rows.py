@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute, parquet
 
+from benchmarks import page_tables
 from wsdl import api
 from wsdl.ray import Workers, predict
 from wsdl.ray.cluster import Request, connected
@@ -40,7 +41,6 @@ model digits(image: u8[n, 28, 28]) -> (logits: f32[n, 10], digit: i64[n]) {
 IMAGES = Path("examples/data/fashion_mnist/train.npz")
 FOLDER = Path("build/rows")
 PAGE = Path("docs/cluster.md")
-BEGIN, END = "<!-- measured: by `make rows` -->", "<!-- end -->"
 PIECE = 60_000  # rows of a row group
 
 
@@ -180,9 +180,7 @@ def main() -> None:
     for line in lines_of(parser.parse_args().rows):
         print(line, flush=True)
         lines.append(line)
-    text = PAGE.read_text("utf-8")
-    before, _, rest = text.partition(BEGIN)
-    PAGE.write_text(before + "\n".join([BEGIN, "", *lines, "", END]) + rest.partition(END)[2], "utf-8")
+    page_tables.write(PAGE, "<!-- measured: by `make rows` -->", lines)
 
 
 if __name__ == "__main__":

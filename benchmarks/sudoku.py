@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, product
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 import wsdl
+from benchmarks import page_tables
 from wsdl.diagnostics.span import Source
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +35,6 @@ NETWORKS = {
     "anew": "2, a round for each step, begun anew",
 }
 HOLD = {"carried": 4, "anew": 4}  # steps on a batch
-BEGIN, END = "<!-- solved: measured by `make sudoku` -->", "<!-- end -->"
 
 SOLVE = """
 model solve(puzzle: u8[n, cells], rounds: i64) -> (numbers: i64[k, n, cells]) {
@@ -118,7 +117,7 @@ def main() -> None:
             RECORD.parent.mkdir(exist_ok=True)
             RECORD.write_text(json.dumps(record, indent=1), "utf-8")
             print(key, record[key], flush=True)
-    write(table(record, options.batches))
+    page_tables.write(PAGE, "<!-- solved: measured by `make sudoku` -->", table(record, options.batches))
 
 
 def program(name: str, size: int) -> wsdl.Program:
@@ -185,14 +184,6 @@ def spread(shares: Sequence[float | None]) -> str:
     if len(known) < 2:
         return f"{known[0]:.1f}" if known else ""
     return f"{np.mean(known):.1f} ± {np.std(known, ddof=1):.1f}"
-
-
-def write(lines: Iterator[str]) -> None:
-    before, found, rest = PAGE.read_text("utf-8").partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not found or not ended:
-        sys.exit(f"{PAGE} has no place for a table: {BEGIN} and {END}")
-    PAGE.write_text("\n".join((before + BEGIN, "", *lines, "", END + after)), "utf-8")
 
 
 if __name__ == "__main__":

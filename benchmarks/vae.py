@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 import wsdl
+from benchmarks import page_tables
 from references.training.loading import load_into
 from references.training.recipe import Cosine
 from references.training.vae import VAE
@@ -88,12 +89,7 @@ def main() -> None:
         f"{EPOCHS} epochs of 60,000 images, batches of {BATCH}, one thread. The model stores {sizes.parameters:,}",
         f"parameters, without sharing {sizes.parameters_without_sharing:,}.",
     ]
-    text = PAGE.read_text("utf-8")
-    start_mark, end_mark = "<!-- vae: written by `make vae` -->", "<!-- end -->"
-    before, _, rest = text.partition(start_mark)
-    PAGE.write_text(
-        before + start_mark + "\n\n" + "\n".join(lines) + "\n\n" + end_mark + rest.partition(end_mark)[2], "utf-8"
-    )
+    page_tables.write(PAGE, "<!-- vae: written by `make vae` -->", lines)
     drawn = program.session("sample", weights=trainer.weights)(seed=np.array(1))["image"]
     PICTURE.write_bytes(png(grid(np.concatenate([test[:16, 0] / 255, drawn]), columns=16)))
 

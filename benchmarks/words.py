@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import wsdl
+from benchmarks import page_tables
 from wsdl.diagnostics.span import Source
 
 ROOT = Path(__file__).parents[1]
@@ -73,10 +74,7 @@ def main() -> None:
         title = f"`{order} {{ count 1, place 1, sound 1 }}`" if order else "a network for each"
         made = " to ".join(dict.fromkeys([min(steps), max(steps)]))
         lines.append(f"| {title}, {made} steps{'' if order else ' each'} | {' | '.join(cells)} |")
-    text = PAGE.read_text("utf-8")
-    start, end = "<!-- words: written by `make words` -->", "<!-- end -->"
-    before, _, rest = text.partition(start)
-    PAGE.write_text(before + start + "\n\n" + "\n".join(lines) + "\n\n" + end + rest.partition(end)[2], "utf-8")
+    page_tables.write(PAGE, "<!-- words: written by `make words` -->", lines)
 
 
 if __name__ == "__main__":

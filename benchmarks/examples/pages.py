@@ -1,31 +1,25 @@
-"""The tables on the pages of the examples, between `<!-- measured -->` and `<!-- end -->`."""
+"""The tables on the pages of the examples."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from benchmarks import page_tables
 from benchmarks.examples.rows import Row
 
 PAGES = Path(__file__).parents[2] / "examples" / "training"
-BEGIN, END = "<!-- measured: by `make train-examples` -->", "<!-- end -->"
+BEGIN = "<!-- measured: by `make train-examples` -->"
 
 
 def write(page: str, rows: Iterable[Row]) -> None:
     """Put a table of rows into a page, in the place of the one that is there."""
-    path = PAGES / f"{page}.md"
-    before, begin, rest = path.read_text("utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{path} has no place for a table: {BEGIN} and {END}")
-    path.write_text(f"{before}{BEGIN}\n\n{table(rows)}\n\n{END}{after}", encoding="utf-8")
+    page_tables.write(PAGES / f"{page}.md", BEGIN, _lines(list(rows)))
 
 
 def read(page: str) -> dict[str, list[str]]:
     """The cells of the table on a page, by the name of the training; empty where none was measured yet."""
-    text = (PAGES / f"{page}.md").read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
-    rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in text.splitlines() if "`" in line]
-    return {name: cells for name, *cells in rows}
+    return page_tables.cells(PAGES / f"{page}.md", BEGIN)
 
 
 def table(rows: Iterable[Row]) -> str:

@@ -1,4 +1,4 @@
-"""The record of a study as a table of a page, between `<!-- measured: by `make TARGET` -->` and `<!-- end -->`."""
+"""The record of a study as a table of a page, after `<!-- measured: by `make TARGET` -->`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks import page_tables
 from wsdl.diagnostics.figures import size
-
-END = "<!-- end -->"
 
 
 def read(folder: Path) -> Any:
@@ -18,20 +17,12 @@ def read(folder: Path) -> Any:
 
 def rows(page: Path, target: str) -> dict[str, list[str]]:
     """The cells of the table on a page, by the name of the variant."""
-    text = page.read_text("utf-8").partition(_begin(target))[2].partition(END)[0]
-    cells = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in text.splitlines() if "`" in line]
-    return {name: rest for name, *rest in cells[1:]}
+    return page_tables.cells(page, _begin(target))
 
 
 def write(page: Path, target: str, record: Any, metrics: Mapping[str, int], *, has_times: bool = True) -> None:
     """Put the table of `lines` into a page, in the place of the one that is there."""
-    begin = _begin(target)
-    before, found, rest = page.read_text("utf-8").partition(begin)
-    _, end, after = rest.partition(END)
-    if not found or not end:
-        raise ValueError(f"{page} has no place for a table: {begin} and {END}")
-    table = "\n".join(lines(record, metrics, has_times=has_times))
-    page.write_text(f"{before}{begin}\n\n{table}\n\n{END}{after}", encoding="utf-8")
+    page_tables.write(page, _begin(target), lines(record, metrics, has_times=has_times))
 
 
 def _begin(target: str) -> str:
