@@ -90,9 +90,11 @@ def test_a_layer_that_is_applied_twice_is_two_boxes_over_one_set_of_weights() ->
     assert (shared.name, shared.uses, shared.saved) == ("f", 2, 80)
 
 
-def test_the_layers_of_a_scan_are_named() -> None:
+@pytest.mark.parametrize("cell", ["Dense(4)", "Sequential([Dense(8), relu, Dense(4)])"])
+def test_the_layers_of_a_scan_are_named(cell: str) -> None:
+    """Those that its body applies, not the layers inside of them."""
     text = (
-        "model m(x: f32[n, t, 4]) -> (y: f32[n, t, 4]) {\n    layer cell = Dense(4)\n"
+        f"model m(x: f32[n, t, 4]) -> (y: f32[n, t, 4]) {{\n    layer cell = {cell}\n"
         "    y = scan xt in x along t with h = zeros([n, 4]) {\n        h = cell(h + xt)\n        emit h\n    }\n"
         "    return y\n}\n"
     )

@@ -27,6 +27,7 @@ model m(x: f32[n, 4], scale: f32[n]) -> (y: f32[n, 2, 2], best: i64[n]) {
 }
 """
 SEQUENCES = "model s(x: f32[n, t]) -> (y: f32[n, t]) {\n    return relu(x)\n}\n"
+AVERAGE = "model average(x: f32[n, 4]) -> (y: f32[4]) {\n    return mean(x, axis=0)\n}\n"
 WHOLE = "model w(x: f32[n, 4], mask: f32[4]) -> (y: f32[n, 4]) {\n    return x * mask\n}\n"
 
 
@@ -40,7 +41,7 @@ def write(path: str, **columns: object) -> None:
 
 @pytest.fixture(autouse=True)
 def files(wsdl: Wsdl) -> None:
-    for name, text in (("m", PROGRAM), ("s", SEQUENCES), ("w", WHOLE)):
+    for name, text in (("m", PROGRAM), ("s", SEQUENCES), ("w", WHOLE), ("average", AVERAGE)):
         Path(f"{name}.wsd").write_text(text, encoding="utf-8")
     write("rows.parquet", id=IDS, x=column(X), scale=X[:, 0], other=column(X))
     Path("rows").mkdir()
@@ -129,6 +130,7 @@ REFUSED = {
     "a column named like an output": ["m.wsd", "--input", "same.parquet"],
     "files that differ": ["m.wsd", "--input", "mixed"],
     "an input without rows": ["w.wsd", "--input", "rows.parquet"],
+    "an output without rows": ["average.wsd", "--input", "rows.parquet"],
     "no file": ["m.wsd", "--input", "nowhere.parquet"],
     "other files in the folder": ["m.wsd", "--input", "rows.parquet", "-o", "rows", "--replace"],
     "results are there": ["m.wsd", "--input", "rows.parquet", "-o", "done"],

@@ -311,9 +311,10 @@ def _inside(node: Node) -> Iterator[Node]:
 
 
 def _word(node: Node) -> str:
-    """The operation, and the layers that its body applies: `scan (cell)`."""
+    """The operation, and the layers that its body applies, without those inside of them: `scan (cell)`."""
     outer = set(_chain(node))
-    layers = [a.path.rsplit(".", 1)[-1] for n in _inside(node) for a in _chain(n) if a not in outer]
+    applied = ([a for a in _chain(n) if a not in outer] for n in _inside(node))
+    layers = [chain[0].path.rsplit(".", 1)[-1] for chain in applied if chain]
     word = _CALLED.get(node.op, node.op)
     return f"{word} ({', '.join(dict.fromkeys(layers))})" if layers else word
 

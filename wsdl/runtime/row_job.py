@@ -90,9 +90,9 @@ def job_of(path: str, first: Any, model: PortableModel, session: Session) -> Row
 
 def _require_rows(session: Session) -> None:
     """Raises `RunError` (E0713) if an input or an output isn't one value for each row."""
-    rows = session.row_dimension()
+    help = "run it on arrays, all rows at once: a .npz file, and `-o` with the name of one"
+    rows = session.row_dimension(help)
     for name, type in session.inputs.items():
         if not leads(type, rows):
             message = f"`{name}` is {type}, but rows have a value of their own for each input, `{rows}` in all"
-            help = "run it on arrays: a .npz file, and `-o` with the name of one"
             raise RunError([Diagnostic("E0713", message, help=help)])
