@@ -2,21 +2,76 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
 DRAW_SECONDS = 0.1  # between two drawings
+DRAW_SHARE = 0.03  # the largest share of time for drawing; if drawing is slow, it is done less often
 BAR = 40  # columns at most
 
 
-def live_view(stream: TextIO, *, color: bool, width: int | None) -> Live:
-    """A view that is not started yet. Lines are printed by its `console`; other output to stderr is shown above it.
+class LiveView:
+    """What `drawn` returns for a number of columns; `None` leaves the view as it is. However a command ends, `stop`
+    restores the cursor and leaves the last view. Before `start` and after `stop` the other methods do nothing."""
 
-    It has no automatic refresh, whose thread would draw during a step: call `update(…, refresh=True)`.
-    """
+    def __init__(
+        self,
+        drawn: Callable[[int], Text | None],
+        stream: TextIO,
+        *,
+        color: bool,
+        width: int | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._drawn, self._clock = drawn, clock
+        self._stream, self._color, self._width = stream, color, width
+        self._live: Live | None = None
+        self._next = 0.0
+
+    @property
+    def is_shown(self) -> bool:
+        return self._live is not None
+
+    def start(self) -> None:
+        self._live = _live(self._stream, color=self._color, width=self._width)
+        self._live.start()
+        self._next = self._clock()
+
+    def draw_when_due(self) -> None:
+        if self._clock() >= self._next:
+            self.draw()
+
+    def draw(self) -> None:
+        if self._live is None:
+            return
+        began = self._clock()
+        view = self._drawn(self._live.console.width)
+        if view is not None:
+            self._live.update(view, refresh=True)
+        ended = self._clock()
+        self._next = ended + max(DRAW_SECONDS, (ended - began) / DRAW_SHARE)
+
+    def print(self, text: str | Text, **how: Any) -> None:
+        """Print above the view, with the arguments of Rich's `print`."""
+        if self._live is not None:
+            self._live.console.print(text, **how)
+
+    def stop(self) -> None:
+        """Draw it once more, and end it."""
+        try:
+            self.draw()
+        finally:
+            if self._live is not None:
+                self._live.stop()
+                self._live = None
+
+
+def _live(stream: TextIO, *, color: bool, width: int | None) -> Live:
+    """Other output to stderr is shown above it. It has no automatic refresh, whose thread would draw during a step."""
     from rich.console import Console
     from rich.live import Live
 

@@ -7,17 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from wsdl.reporting.live import BAR, DRAW_SECONDS, bar, live_view
+from wsdl.reporting.live import BAR, LiveView, bar
 from wsdl.reporting.meter import Meter, duration, epoch_text, plan_text, step_text, values_text
 from wsdl.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
 from wsdl.reporting.series import Series
 from wsdl.reporting.sparkline import sparkline
 
 if TYPE_CHECKING:
-    from rich.live import Live
     from rich.text import Text
 
-DRAW_SHARE = 0.03  # the largest share of time for drawing; if drawing is slow, it is done less often
 SPARK = 30  # columns at most
 EPOCH, COLUMN = 7, 9  # columns of the epoch and of a value in the table
 NOT_FINITE = ("nan", "inf", "-inf")
@@ -34,24 +32,20 @@ class Progress(Quiet):
         width: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._stream, self._color, self._width = stream, color, width
+        self._view = LiveView(self._drawn, stream, color=color, width=width, clock=clock)
         self._clock = clock
         self._meter: Meter | None = None
         self._losses = Series(SPARK)
         self._shown = ""  # the training of these losses, where several take turns: the first
-        self._live: Live | None = None
-        self._next = 0.0
         self._columns: list[str] = []  # of the table, once it has a header
         self._epoch = 0  # the last epoch with a row
 
     def begin(self, plan: RunPlan) -> None:
         self._meter = Meter(plan, self._clock)
         self._losses, self._columns, self._epoch, self._shown = Series(SPARK), [], 0, ""
-        self._next = self._clock()
-        self._live = live_view(self._stream, color=self._color, width=self._width)
+        self._view.start()
         for line in plan_text(plan):
-            self._live.console.print(line, style="dim")
-        self._live.start()
+            self._view.print(line, style="dim")
 
     def step(self, r: StepReport) -> None:
         if self._meter is None:
@@ -62,11 +56,7 @@ class Progress(Quiet):
         self._shown = self._shown or r.training
         if not self._shown or r.training == self._shown:
             self._losses.add(r.step, r.loss)
-        now = self._clock()
-        if now >= self._next:
-            self._draw()
-            finished = self._clock()
-            self._next = finished + max(DRAW_SECONDS, (finished - now) / DRAW_SHARE)
+        self._view.draw_when_due()
 
     def evaluation(self, r: EvaluationReport) -> None:
         if self._meter is not None:
@@ -104,31 +94,26 @@ class Progress(Quiet):
 
     def _print(self, text: Text, *, cut: bool = False) -> None:
         """Print above the view; text longer than a line is cut or folded."""
-        if self._live is not None:
-            self._live.console.print(text, no_wrap=cut, overflow="crop" if cut else "fold")
+        self._view.print(text, no_wrap=cut, overflow="crop" if cut else "fold")
 
     def end(self) -> None:
-        if self._live is not None:
-            try:
-                if self._meter is not None:
-                    self._add_row(self._meter)
-                self._draw()
-            finally:
-                self._live.stop()
-                self._live = None
+        try:
+            if self._meter is not None:
+                self._add_row(self._meter)
+        finally:
+            self._view.stop()
 
     # -- the live view -------------------------------------------------------------------------------------------------
 
-    def _draw(self) -> None:
-        if self._live is not None and self._meter is not None and self._meter.last is not None:
-            self._live.update(self._view(self._meter, self._live.console.width), refresh=True)
-
-    def _view(self, meter: Meter, width: int) -> Text:
-        """Two lines: progress with a bar, and values with a sparkline, which fill the width."""
+    def _drawn(self, width: int) -> Text | None:
+        """Two lines: progress with a bar, and values with a sparkline, which fill the width; `None` before the first
+        step."""
         from rich.text import Text
 
+        meter = self._meter
+        if meter is None or meter.last is None:
+            return None
         last = meter.last
-        assert last is not None
         position = Text(epoch_text(meter.plan, last.epoch), "bold")
         pace = list(meter.pace())
         rest = Text("  ".join([step_text(meter.plan, last.step), *pace]))

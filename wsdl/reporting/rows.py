@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 from wsdl.diagnostics.figures import count
 from wsdl.reporting.lines import FIRST, MOST, RARER
-from wsdl.reporting.live import BAR, DRAW_SECONDS, bar, live_view
+from wsdl.reporting.live import BAR, LiveView, bar
 from wsdl.reporting.meter import duration
 
 if TYPE_CHECKING:
-    from rich.live import Live
     from rich.text import Text
 
 
@@ -88,33 +87,22 @@ class RowProgress(RowLines):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(write, clock=clock)
-        self._stream, self._color, self._width = stream, color, width
-        self._live: Live | None = None
+        self._view = LiveView(self._drawn, stream, color=color, width=width, clock=clock)
 
     def begin(self, rows: int, workers: int) -> None:
         super().begin(rows, workers)
-        self._live = live_view(self._stream, color=self._color, width=self._width)
-        self._live.start()
-        self._draw()
+        self._view.start()
+        self._view.draw()
 
     def done(self, rows: int) -> None:
         self._done += rows
         self._first = self._first or (self._clock(), self._done)
-        if self._clock() >= self._next:
-            self._draw()
+        self._view.draw_when_due()
 
     def end(self) -> None:
-        if self._live is not None:
-            self._draw()
-            self._live.stop()
-            self._live = None
+        self._view.stop()
 
-    def _draw(self) -> None:
-        if self._live is not None:
-            self._live.update(self._view(self._live.console.width), refresh=True)
-            self._next = self._clock() + DRAW_SECONDS
-
-    def _view(self, width: int) -> Text:
+    def _drawn(self, width: int) -> Text:
         from rich.text import Text
 
         words = self._text()

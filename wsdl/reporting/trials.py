@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from wsdl.diagnostics.figures import count
-from wsdl.reporting.live import BAR, DRAW_SECONDS, bar, live_view
+from wsdl.reporting.live import BAR, LiveView, bar
 from wsdl.reporting.meter import duration
 from wsdl.reporting.numbers import digits
 
 if TYPE_CHECKING:
-    from rich.live import Live
     from rich.text import Text
 
 
@@ -89,47 +88,35 @@ class TrialProgress(TrialLines):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(write, clock=clock)
-        self._stream, self._color, self._width = stream, color, width
-        self._live: Live | None = None
+        self._view = LiveView(self._drawn, stream, color=color, width=width, clock=clock)
         self._running: dict[str, str] = {}  # by label: its progress
-        self._next = 0.0
 
     def begin(self, trials: int, done: int, jobs: int) -> None:
         super().begin(trials, done, jobs)
-        self._live = live_view(self._stream, color=self._color, width=self._width)
-        self._live.start()
-        self._draw()
+        self._view.start()
+        self._view.draw()
 
     def step(self, label: str, step: int, steps: int | None, loss: float | None) -> None:
         words = [f"{label}:", f"step {step:,}" + (f"/{steps:,}" if steps else "")]
         self._running[label] = "  ".join([*words, *([] if loss is None else [f"loss {digits(loss)}"])])
-        if self._clock() >= self._next:
-            self._draw()
+        self._view.draw_when_due()
 
     def finished(self, label: str, results: Mapping[str, float], failure: str | None) -> None:
         self._running.pop(label, None)
         super().finished(label, results, failure)
-        self._draw()
+        self._view.draw()
 
     def note(self, text: str) -> None:
-        if self._live is None:
-            super().note(text)
+        if self._view.is_shown:
+            self._view.print(text, soft_wrap=True)
         else:
-            self._live.console.print(text, soft_wrap=True)
+            super().note(text)
 
     def end(self) -> None:
-        if self._live is not None:
-            self._running.clear()
-            self._draw()
-            self._live.stop()
-            self._live = None
+        self._running.clear()
+        self._view.stop()
 
-    def _draw(self) -> None:
-        if self._live is not None:
-            self._live.update(self._view(self._live.console.width), refresh=True)
-            self._next = self._clock() + DRAW_SECONDS
-
-    def _view(self, width: int) -> Text:
+    def _drawn(self, width: int) -> Text:
         from rich.text import Text
 
         left = self.seconds_left()

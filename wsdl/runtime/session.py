@@ -94,8 +94,8 @@ class Session:
         return results
 
     def row_dimension(self, help: str = "run it without a batch size") -> str:
-        """The dynamic dimension that is the first axis of some input and of every output. Raises `RunError` (E0713) with
-        this help if the outputs of batches can't be concatenated."""
+        """The dynamic dimension that is the first axis of some input and of every output. Raises `RunError` (E0713),
+        with this help, if the outputs of batches can't be concatenated."""
         rows = rows_of(self.inputs)
         for name, type in {**self.inputs, **self.outputs}.items():
             elsewhere = any(rows in dim.names() for dim in type.shape[0 if name in self.outputs else 1 :])
