@@ -91,7 +91,10 @@ def job_of(path: str, first: Any, model: PortableModel, session: Session) -> Row
 def _require_rows(session: Session) -> None:
     """Raises `RunError` (E0713) if an input or an output isn't one value for each row."""
     help = "run it on arrays, all rows at once: a .npz file, and `-o` with the name of one"
-    rows = session.row_dimension(help)
+    try:
+        rows = session.row_dimension()
+    except RunError as error:
+        raise RunError([with_fields(d, help=help) for d in error.diagnostics]) from None
     for name, type in session.inputs.items():
         if not leads(type, rows):
             message = f"`{name}` is {type}, but rows have a value of their own for each input, `{rows}` in all"

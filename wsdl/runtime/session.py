@@ -93,9 +93,9 @@ class Session:
                 results[name][start : start + batch] = part
         return results
 
-    def row_dimension(self, help: str = "run it without a batch size") -> str:
-        """The dynamic dimension that is the first axis of some input and of every output. Raises `RunError` (E0713),
-        with this help, if the outputs of batches can't be concatenated."""
+    def row_dimension(self) -> str:
+        """The dynamic dimension that is the first axis of some input and of every output. Raises `RunError` (E0713) if
+        the outputs of batches can't be concatenated."""
         rows = rows_of(self.inputs)
         for name, type in {**self.inputs, **self.outputs}.items():
             elsewhere = any(rows in dim.names() for dim in type.shape[0 if name in self.outputs else 1 :])
@@ -103,7 +103,7 @@ class Session:
                 raise fail(
                     "E0713",
                     f"`{name}` is {type}, so it can't be concatenated from batches of {rows}",
-                    help=help,
+                    help="run it without a batch size",
                 )
         return rows
 
