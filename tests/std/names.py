@@ -29,6 +29,7 @@ def separated(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 def projections(name: str) -> str:
     """The names of LLaMA's and T5's attention as ours."""
     name = name.removeprefix("attention.").replace("relative_attention_bias", "relative").replace("_proj", "")
+    name = name.replace("q_norm", "query_norm").replace("k_norm", "key_norm")
     for theirs, ours in (("q.", "query."), ("k.", "key."), ("v.", "value."), ("o.", "out.")):
         name = ours + name.removeprefix(theirs) if name.startswith(theirs) else name
     return name

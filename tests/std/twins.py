@@ -6,6 +6,7 @@ Those out of `transformers` import it where they are made: that takes seconds, a
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -122,19 +123,23 @@ def hidden_places(x: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
 
 
 class Llama(nn.Module):
-    """LLaMA's attention: rotary positions, fewer heads for keys and values."""
+    """The attention of LLaMA or a relative: rotary positions, fewer heads for keys and values."""
 
-    def __init__(self, d: int, heads: int, kv_heads: int, causal: bool = True, base: float = 10000.0) -> None:
-        from transformers import LlamaConfig
-        from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRotaryEmbedding
+    def __init__(
+        self, d: int, heads: int, kv_heads: int, causal: bool = True, base: float = 10000.0,
+        relative: str = "Llama", head_size: int | None = None,
+    ) -> None:  # fmt: skip
+        import transformers
 
         super().__init__()
-        rope = {"rope_type": "default", "rope_theta": base}
-        config = LlamaConfig(
-            hidden_size=d, num_attention_heads=heads, num_key_value_heads=kv_heads, rope_parameters=rope
-        )
+        of = import_module(f"transformers.models.{relative.lower()}.modeling_{relative.lower()}")
+        config = getattr(transformers, f"{relative}Config")(
+            hidden_size=d, num_attention_heads=heads, num_key_value_heads=kv_heads, head_dim=head_size or d // heads,
+            rope_parameters={"rope_type": "default", "rope_theta": base},
+        )  # fmt: skip
         config._attn_implementation = "eager"
-        self.attention, self.angles, self.causal = LlamaAttention(config, 0), [LlamaRotaryEmbedding(config)], causal
+        self.attention = getattr(of, f"{relative}Attention")(config, 0)
+        self.angles, self.causal = [getattr(of, f"{relative}RotaryEmbedding")(config)], causal
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         angles = self.angles[0](x, torch.arange(x.shape[1])[None])
@@ -163,13 +168,23 @@ class T5(nn.Module):
 
 
 class GroupedCross(nn.Module):
-    """Fewer heads for keys and values, which come from `memory`."""
+    """Fewer heads for keys and values, which come from `memory`; the maps named in `without` have no bias."""
 
-    def __init__(self, d: int, heads: int, kv_heads: int, memory: int | None = None, bias: bool = True) -> None:
+    query: nn.Linear
+    key: nn.Linear
+    value: nn.Linear
+    out: nn.Linear
+
+    def __init__(
+        self, d: int, heads: int, kv_heads: int, memory: int | None = None, bias: bool = True,
+        size: int | None = None, without: str = "",
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.size = d // heads
-        self.query, self.out = nn.Linear(d, d, bias), nn.Linear(d, d, bias)
-        self.key, self.value = (nn.Linear(memory or d, kv_heads * self.size, bias) for _ in range(2))
+        self.size = size or d // heads
+        width, narrow = heads * self.size, kv_heads * self.size
+        sizes = {"query": (d, width), "key": (memory or d, narrow), "value": (memory or d, narrow), "out": (width, d)}
+        for name, (before, after) in sizes.items():
+            self.add_module(name, nn.Linear(before, after, bias and name not in without))
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
         return self.look(x, memory, None if mask is None else mask[:, None, None, :])
@@ -183,6 +198,13 @@ class GroupedCross(nn.Module):
 
     def added(self, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor | None:
         return mask
+
+
+class Itself(GroupedCross):
+    """With keys and values of the same sequence."""
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override] # fewer inputs
+        return self.look(x, x, None)
 
 
 class Grouped(GroupedCross):
@@ -269,9 +291,9 @@ class Bias(nn.Module):
 class Turned(nn.Module):
     """LLaMA's rotary positions by themselves."""
 
-    def __init__(self, base: float = 10000.0) -> None:
+    def __init__(self, base: float = 10000.0, kind: str = "default", **options: Any) -> None:
         super().__init__()
-        self.rope = {"rope_type": "default", "rope_theta": base}
+        self.rope = {"rope_type": kind, "rope_theta": base, **options}
 
     def forward(self, x: Tensor) -> Tensor:
         from transformers import LlamaConfig
@@ -281,6 +303,47 @@ class Turned(nn.Module):
         angles = LlamaRotaryEmbedding(LlamaConfig(hidden_size=d, num_attention_heads=1, rope_parameters=self.rope))
         cos, sin = angles(x, torch.arange(x.shape[2])[None])
         return apply_rotary_pos_emb(x, x, cos, sin)[0]
+
+
+class TurnedInPairs(nn.Module):
+    """GPT-J's rotary positions: each element with the next, of the first `size` elements."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        from transformers.models.gptj.modeling_gptj import apply_rotary_pos_emb, create_sinusoidal_positions
+
+        sin, cos = create_sinusoidal_positions(x.shape[2], self.size)[None].chunk(2, -1)
+        turned = apply_rotary_pos_emb(x[..., : self.size].transpose(1, 2), sin, cos).transpose(1, 2)
+        return torch.cat([turned, x[..., self.size :]], -1)
+
+
+class TurnedInPart(nn.Module):
+    """GPT-NeoX's rotary positions: of a part of each head."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.rope = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": share}
+
+    def forward(self, x: Tensor) -> Tensor:
+        from transformers import GPTNeoXConfig
+        from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXRotaryEmbedding, apply_rotary_pos_emb
+
+        config = GPTNeoXConfig(hidden_size=x.shape[-1], num_attention_heads=1, rope_parameters=self.rope)
+        cos, sin = GPTNeoXRotaryEmbedding(config)(x, torch.arange(x.shape[2])[None])
+        return apply_rotary_pos_emb(x, x, cos, sin)[0]
+
+
+class WavesApart(nn.Module):
+    """The table of Whisper's encoder, from which rows are taken."""
+
+    def forward(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
+        from transformers.models.whisper.modeling_whisper import sinusoids
+
+        table = sinusoids(max(x.shape[1], 11), x.shape[2])
+        return x + (table[: x.shape[1]] if positions is None else table[positions])
 
 
 # -- vision, as in torchvision -----------------------------------------------------------------------------------------

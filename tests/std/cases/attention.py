@@ -90,6 +90,37 @@ CASES = (
     ),
     *(
         Case(
+            f"Attention(4, kv_heads=2, rotary=RotaryEncoding(), causal=true, {ours})",
+            partial(twins.Llama, 16, 4, 2, relative=relative, head_size=size),
+            ("f32[n, t, 16]", "bool[n, t]"),
+            (((1, 1, 16), (1, 1)), ((3, 7, 16), (3, 7))),
+            projections,
+        )
+        for relative, size, ours in (
+            ("Qwen2", None, "out_bias=false"),
+            ("Qwen3", 6, "bias=false, head_size=6, query_norm=RMSNorm(), key_norm=RMSNorm()"),
+        )
+    ),
+    *(
+        Case(
+            f"{block}(3, head_size={size}, {without}_bias=false)",
+            partial(twin, size=size, without=without),
+            types,
+            runs,
+        )
+        for size, without in ((2, "key"), (8, "query"), (4, "value"), (5, "out"))
+        for block, twin, types, runs in (
+            ("Attention", partial(twins.Itself, 12, 3, 3), ("f32[n, t, 12]",), TOKENS),
+            (
+                "CrossAttention",
+                partial(twins.GroupedCross, 12, 3, 3, 5),
+                ("f32[n, t, 12]", "f32[n, s, 5]"),
+                (((1, 1, 12), (1, 1, 5)), ((2, 4, 12), (2, 9, 5))),
+            ),
+        )
+    ),
+    *(
+        Case(
             f"Attention(3, bias=false, scale=1.0, relative=RelativeBias(causal={word}), causal={word})",
             partial(twins.T5, 12, 3, causal),
             types,
@@ -126,6 +157,26 @@ CASES = (
         "RotaryEncoding(base=50.0)", lambda: twins.Turned(50.0), ("f32[n, h, t, 6]",), one((1, 1, 1, 6), (2, 3, 50, 6))
     ),
     Case("RotaryEncoding()", twins.Turned, ("f32[n, h, t, 6]",), one((1, 1, 1, 6), (2, 3, 50, 6))),
+    *(
+        Case(f"RotaryEncoding({ours})", twin, ("f32[n, h, t, 8]",), one((1, 1, 1, 8), (2, 3, 50, 8)))
+        for ours, twin in (
+            ("interleaved=true", partial(twins.TurnedInPairs, 8)),
+            ("interleaved=true, size=4", partial(twins.TurnedInPairs, 4)),
+            ("size=2", partial(twins.TurnedInPart, 0.25)),
+            ("factor=3.0", partial(twins.Turned, kind="linear", factor=3.0)),
+            (
+                "factor=8.0, trained=20, low=1.5, high=2.5",
+                partial(
+                    twins.Turned,
+                    kind="llama3",
+                    factor=8.0,
+                    original_max_position_embeddings=20,
+                    low_freq_factor=1.5,
+                    high_freq_factor=2.5,
+                ),
+            ),
+        )
+    ),
     *(
         Case(
             f"CrossAttention(heads=6, kv_heads={kv}, bias=false, dropout={dropout})",

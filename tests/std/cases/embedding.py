@@ -14,4 +14,11 @@ CASES = (
     Case("Embedding(11, 4)", lambda: nn.Embedding(11, 4), ("i64[n]",), one((1,), (6,))),
     Case("PositionalEncoding()", twins.Waves, ("f32[n, t, 6]",), SEQUENCE),
     Case("PositionalEncoding(base=50.0)", lambda: twins.Waves(50.0), ("f32[n, t, 6]",), SEQUENCE),
+    Case("PositionalEncoding(interleaved=false, endpoint=true)", twins.WavesApart, ("f32[n, t, 6]",), SEQUENCE),
+    Case(
+        "PositionalEncoding(interleaved=false, endpoint=true)",
+        twins.WavesApart,
+        ("f32[n, t, 6]", "i64[n, t]"),
+        (((1, 1, 6), (1, 1)), ((3, 5, 6), (3, 5))),
+    ),
 )
