@@ -27,15 +27,15 @@ from wsdl.ops import (
     reduce,
     resize,
     shape,
+    unfold,
 )
 from wsdl.ops._define import NAMED, OPERATIONS, Operation
 from wsdl.ops._errors import OpError, collecting_assumptions
 
 FAMILIES = (
     elementwise, activations, matmul, einsum, reduce, distribution, shape, movement, pad, creation, index, partition,
-    conv, conv_gradients, pool, resize, grid_sample, norm, batch_norm, attention, loss, loss_pairs, dropout, random,
-    gradient, recurrent,
-    recurrent,
+    conv, conv_gradients, unfold, pool, resize, grid_sample, norm, batch_norm, attention, loss, loss_pairs, dropout,
+    random, gradient, recurrent,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "NAMED", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]

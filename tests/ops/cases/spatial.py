@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.ops.case import Case, Given, below, case, numbers
+from wsdl.ir.dims import product
 from wsdl.ir.types import TensorType
 from wsdl.ops._windows import Window
 
@@ -89,6 +90,44 @@ def weight_gradient(x: str, upstream: str, kernel: list[int], **window: Any) -> 
     return case("conv_weight_gradient", x, upstream.format(*places), torch=expected, slack=3, kernel=kernel, **window)
 
 
+def transposed(x: torch.Tensor, axes: int) -> torch.Tensor:
+    """Columns of kernels of 3, 2 apart, added up to sizes of 9: a transposed convolution with the identity matrix."""
+    n, elements = x.shape[0], 3**axes
+    weight = torch.eye(elements, dtype=x.dtype).reshape(elements, 1, *[3] * axes)
+    apart = x.reshape(n * x.shape[1] // elements, elements, *[4] * axes)
+    function: Callable[..., torch.Tensor] = getattr(F, f"conv_transpose{axes}d")
+    return function(apart, weight, stride=2).reshape(n, -1, *[9] * axes)
+
+
+def folded(op: str, x: str, runs: bool = True, **attributes: Any) -> Case:
+    """`fold` or `unfold` of two spatial axes, which PyTorch has."""
+    function: Callable[..., Any] = getattr(F, op)
+    names = {"output_size" if name == "size" else name: value for name, value in torch_names(attributes).items()}
+    return case(op, x, torch=lambda x: function(x, **names), runs=runs, **attributes)
+
+
+def windows(x: str, kernel: int, stride: int = 1, pad: int = 0) -> Case:
+    """`unfold` of any number of axes and any dtype: the windows along one axis after the other."""
+
+    def expected(x: torch.Tensor) -> torch.Tensor:
+        axes = x.ndim - 2
+        columns = F.pad(x, [pad] * 2 * axes)
+        for axis in range(2, 2 + axes):
+            columns = columns.unfold(axis, kernel, stride)
+        order = [0, 1, *range(2 + axes, 2 + 2 * axes), *range(2, 2 + axes)]
+        return columns.permute(order).reshape(x.shape[0], x.shape[1] * kernel**axes, -1)
+
+    return case("unfold", x, torch=expected, kernel=kernel, stride=stride, pad=pad)
+
+
+def columns(window: dict[str, Any]) -> int:
+    """The number of places of a kernel of [3, 2] in [9, 8]."""
+    return product(Window.of([3, 2], **window).places(TensorType.of("f32", [1, 1, 9, 8]))).evaluate({})
+
+
+SLIDING: list[tuple[str, dict[str, Any]]] = [
+    ("f32[9]", {"size": 4}), ("f32[2, 9, 3]", {"size": 4, "step": 2, "axis": 1}), ("i64[7, 2, 1]", {"size": 7, "axis": 0}),
+]  # fmt: skip
 PLACEMENTS: tuple[dict[str, Any], ...] = ({}, {"stride": 1}, {"stride": 3}, {"pad": 1})
 CASES = [
     *(row("conv1d", "f32[2, 3, 9]", "f32[4, 3, 3]", "f32[4]", **w) for w in WINDOWS),
@@ -162,6 +201,18 @@ CASES = [
     case("adaptive_avg_pool", "f32[2, 3, 6, 8]", size=[3, 1], torch=lambda x: F.adaptive_avg_pool2d(x, (3, 1))),
     case("adaptive_avg_pool", "f32[2, 3, 6, 8]", size=1, torch=lambda x: F.adaptive_avg_pool2d(x, 1)),
     case("adaptive_avg_pool", "f32[2, 3, 6]", size=3, torch=lambda x: F.adaptive_avg_pool1d(x, 3)),
+    *(folded("unfold", "f32[2, 3, 9, 8]", kernel=[3, 2], **w) for w in WINDOWS),
+    *(windows(x, 3, **w) for x in ("f32[2, 3, 9]", "f32[1, 2, 5, 4, 6]") for w in ({}, {"stride": 2, "pad": 1})),
+    windows("f32[1, 2, 90]", 35, stride=4),  # more elements than are cut out one by one
+    folded("unfold", "f32[1, 2, 36, 5]", kernel=[34, 2], stride=[1, 2], pad=1),
+    folded("unfold", "f32[0, 2, 5, 5]", kernel=3),
+    *(folded("unfold", f"{d}[1, 2, 4, 4]", kernel=2) for d in ("f16", "bf16", "f64")),
+    *(windows(f"{d}[1, 2, 4, 4]", 2, pad=1) for d in ("i64", "i16", "u8")),
+    *(folded("fold", f"f32[2, 12, {columns(w)}]", kernel=[3, 2], size=[9, 8], **w) for w in WINDOWS),
+    folded("fold", "f32[0, 8, 9]", kernel=2, size=[4, 4]),
+    *(folded("fold", f"{d}[1, 8, 9]", kernel=2, size=[4, 4], runs=d != "f64") for d in ("f16", "bf16", "f64")),
+    *(case("fold", x, size=[9] * axes, kernel=3, stride=2, torch=lambda x, a=axes: transposed(x, a)) for x, axes in (("f32[2, 6, 4]", 1), ("f32[2, 54, 64]", 3))),
+    *(case("windows", x, torch=lambda x, w=w: x.unfold(w.get("axis", -1), w["size"], w.get("step", 1)), **w) for x, w in SLIDING),
     *(
         case("resize", x, mode=mode, **how, torch=lambda x, m=m, h=how: F.interpolate(x, h.get("size"), h.get("scale"), mode=m))
         for mode, x, m in (
