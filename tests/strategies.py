@@ -199,7 +199,9 @@ def declarations(draw: st.DrawFn) -> str:
         return 'from "./a.wsd" import Encoder, Decoder'
     if kind == 2:
         mappings = f'{{{END}"a.{{i}}" -> b[i].{{p}}{END}"c" -> d{END}}}'
-        return f"load {draw(st.sampled_from(STRINGS))} into {draw(paths())} {draw(st.sampled_from(['', mappings]))}"
+        files, at = ['"a"', '["a", "b"]', *STRINGS], ["", ' at "b"']
+        source = f"{draw(st.sampled_from(files))}{draw(st.sampled_from(at))}"
+        return f"load {source} into {draw(paths())} {draw(st.sampled_from(['', mappings]))}"
     if kind == 3:
         return f"freeze {draw(paths())}"
     if kind == 4:

@@ -15,6 +15,7 @@ from wsdl.elaborate.kinds import INTS, LIMIT, SHARE, Misfit
 from wsdl.elaborate.operations import callee
 from wsdl.ir.requests import (
     PLACEHOLDER,
+    At,
     Fit,
     FreezeRequest,
     GroupRequest,
@@ -108,7 +109,9 @@ def load_request(node: tree.Load, frame: Frame, context: Context) -> LoadRequest
         with suppress(_NoPath):
             mappings.append(_mapping(mapping, frame, context))
     base, fit = frame.layer.module.path, None if node.fit is None else _fit(node.fit, frame, context)
-    return LoadRequest(node.file.value, node.file.span, target, base, tuple(mappings), node.span, fit)
+    files, span = tuple(file.value for file in node.files), node.files[0].span.to(node.files[-1].span)
+    at = None if node.at is None else At(node.at.value, node.at.span)
+    return LoadRequest(files, span, target, base, tuple(mappings), node.span, fit, at)
 
 
 def _fit(node: tree.Expression, frame: Frame, context: Context) -> Fit | None:

@@ -125,14 +125,28 @@ class Fit:
     span: Span
 
 
+@dataclass(frozen=True)
+class At:
+    """`at "model"`: the path in a file below which the tensors are."""
+
+    path: str
+    span: Span
+
+
 @dataclass(frozen=True, eq=False)
 class LoadRequest:
-    """`load "x.safetensors" into encoder fit 0.2 { … }`; without `fit` the values have to be met exactly."""
+    """`load "v.pt" at "model" into encoder fit 0.2 { … }`; without `fit` the values have to be met exactly."""
 
-    file: str
+    files: tuple[str, ...]
     file_span: Span
     target: PathPattern
     base: str
     mappings: tuple[LoadMapping, ...]
     span: Span
     fit: Fit | None = None
+    at: At | None = None
+
+    @property
+    def file(self) -> str:
+        """What is loaded, as text."""
+        return " and ".join(self.files) + (f" at `{self.at.path}`" if self.at and self.at.path else "")

@@ -17,8 +17,9 @@ MOST_PARTS = 3  # placeholders that match dots: each multiplies the ways to matc
 
 def check_load(request: LoadRequest, target: Target, paths: Paths, problems: Problems) -> None:
     """Report errors of a `load`: the format of its file, its target, its table."""
-    if unknown := unknown_format(request.file):
-        problems.error("E0501", request.file_span, unknown[0], help=unknown[1])
+    for file in request.files:
+        if unknown := unknown_format(file):
+            problems.error("E0501", request.file_span, unknown[0], help=unknown[1])
     modules = [f.thing for f in target.matches if isinstance(f.thing, Module)]
     several = any(isinstance(step, Select) for step in request.target.steps) and len(target.matches) > 1
     if several or len(target.groups) > 1:

@@ -275,8 +275,15 @@ class _Formatter:
         return ["share ", f"{node.name.text} " if node.name else "", *way, group, *clause]
 
     def _load(self, node: tree.Load) -> list[str | Group]:
+        at = [] if node.at is None else [f" at {quoted(node.at.value)}"]
         fit = [] if node.fit is None else [" fit ", *self.write.expression(node.fit)]
-        return [f"load {quoted(node.file.value)} into ", *self.write.expression(node.target), *fit]
+        return ["load ", *self._files(node.files), *at, " into ", *self.write.expression(node.target), *fit]
+
+    def _files(self, files: Sequence[tree.String]) -> Box:
+        if len(files) == 1:
+            return [quoted(files[0].value)]
+        items = [self.write.item(file, [quoted(file.value)]) for file in files]
+        return [self.write.group("list", "[", items, "]", files[0].span.to(files[-1].span))]
 
     def _scan(self, node: tree.Scan) -> list[str | Group]:
         box: list[str | Group] = [f"{_names(node.targets)} = " if node.targets else "", "scan "]

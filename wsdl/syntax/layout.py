@@ -46,7 +46,7 @@ _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _STATEMENT = re.compile(
     r"(?:let|param|share|if|return|emit)\b(?!\s*[=,)])|for\b[^\n]*\{"
     r"|(?:layer|state|limit|metric|weight)\s+[^\W\d]\w*\s*[\[=:]|(?:block|model|train|optimizer)\s+[^\W\d]\w*\s*\("
-    r"|train\s+[^\W\d]\w*\s+of\s+[^\W\d]\w*\s*\(|(?:turns|mix|variant\s+[^\W\d]\w*)\s*\{|(?:from|load)\s*\"|loss\s+(?!(?:and|or|for|except)\b)[^\W\d]"
+    r"|train\s+[^\W\d]\w*\s+of\s+[^\W\d]\w*\s*\(|(?:turns|mix|variant\s+[^\W\d]\w*)\s*\{|(?:from|load)\s*\"|load\s*\[\s*\"|loss\s+(?!(?:and|or|for|except)\b)[^\W\d]"
 )
 _DECLARATION = re.compile(
     r"(?:block|model|train)\s+[^\W\d]\w*\s*(?:of\s+[^\W\d]\w*\s*)?\(|(?:turns|mix|variant\s+[^\W\d]\w*)\s*\{"

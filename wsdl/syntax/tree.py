@@ -257,9 +257,10 @@ class Mapping(Node):
 
 
 class Load(Node):
-    """`load "x.safetensors" into encoder fit 0.2 { … }`."""
+    """`load ["a.safetensors", "b.safetensors"] at "model" into encoder fit 0.2 { … }`."""
 
-    file: String
+    files: tuple[String, ...]
+    at: String | None
     target: Expression
     fit: Expression | None
     mappings: tuple[Mapping, ...]

@@ -349,7 +349,11 @@ class Builder:
     def load(self, parts: Parts) -> tree.Load:
         table = parts[-1]
         mappings = table[1] if table else ()
-        return tree.Load(self._span(parts), parts[1], parts[3], _after(parts, "fit"), mappings)
+        target, fit = _after(parts, "into"), _after(parts, "fit")
+        return tree.Load(self._span(parts), parts[1], _after(parts, "at"), target, fit, mappings)
+
+    def files(self, parts: Parts) -> tuple[Any, ...]:
+        return _nodes(parts)
 
     def copy(self, parts: Parts) -> tree.Copy:
         return tree.Copy(self._span(parts), parts[1], parts[3])

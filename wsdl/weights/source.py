@@ -5,7 +5,7 @@ A damaged file raises `WeightsError` with E0501. NumPy is imported when a tensor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,13 @@ def broken(path: str | Path, reason: str, help: str | None = None) -> WeightsErr
 @dataclass
 class Source(Listing):
     """An open file: its listing, and a reader of tensors. If the listing has parameters, which are computed from the
-    tensors of the file, `stored` is the file itself."""
+    tensors of the file, `stored` is the file itself. `dictionaries` are the paths of those that a file consists of,
+    each with the number of tensors in it; formats without nesting have none."""
 
     reader: Callable[[str], Any] = field(kw_only=True)
     metadata: dict[str, str] = field(default_factory=dict)
     stored: Source | None = None
+    dictionaries: Mapping[str, int] = field(default_factory=dict)
 
     def read(self, name: str) -> Any:
         """A tensor as a NumPy array, memory-mapped if possible; it may be read-only."""
