@@ -51,7 +51,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     "load",
     [
         'load "whole.safetensors" at "model" into net',
-        'load "whole.safetensors" at "" into net ' + TABLE.replace('"', '"model.'),
+        'load "whole.safetensors" at "" into net ' + TABLE.replace('\n"', '\n"model.'),
         'load ["first.safetensors", "second.safetensors"] into net',
         'load ["first.safetensors", "second.safetensors"] into net ' + TABLE,
         'load ["ours.safetensors", "whole.safetensors"] at "net" into net',
