@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from wsdl.diagnostics import Label
 from wsdl.diagnostics.span import Span
-from wsdl.elaborate.apply import as_tensor, bind, finish
+from wsdl.elaborate.apply import bind
 from wsdl.elaborate.arguments import Callee, Wording, match
-from wsdl.elaborate.arrays import grouped
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import run
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
+from wsdl.elaborate.results import applied, as_tensor, finish
 from wsdl.elaborate.scopes import Definition
 from wsdl.elaborate.signatures import Signature, names_in
 from wsdl.elaborate.where import Use
@@ -41,8 +41,7 @@ def _outputs(layer: Layer, node: tree.Model, frame: Frame, signature: Signature,
     context.where.uses.pop()
     if results is None:
         return POISON
-    items = grouped(node.outputs, frame, results)
-    return items[0] if len(items) == 1 else tuple(items)
+    return applied(node.outputs, frame, results)
 
 
 def _fixed_sizes(node: tree.Model, context: Context) -> dict[str, Item]:
@@ -56,8 +55,8 @@ def _inputs(
 ) -> dict[str, ArgumentValue] | None:
     """The tensor for each input; `None` after reporting an error."""
     names = [declared.name.text for declared in node.inputs]
-    applied = f"it is applied to `({', '.join(i.span.text for i in node.inputs)})`"
-    wording = Wording(f"`{node.name.text}`", applied, noun="input", takes="is applied to")
+    usage = f"it is applied to `({', '.join(i.span.text for i in node.inputs)})`"
+    wording = Wording(f"`{node.name.text}`", usage, noun="input", takes="is applied to")
     bound, complete = match(Callee(names, names, lambda: wording), arguments, span, context)
     if not complete or any(has_poison(argument.item) for argument in bound.values()):
         return None
@@ -73,7 +72,7 @@ def _inputs(
         item = as_tensor(argument, context.where.dtype, context)
         if item is None:
             message = f"`{declared.name.text}` of `{node.name.text}` must be a tensor, not {describe(argument.item)}"
-            context.error("E0225", argument.span, message, help=applied)
+            context.error("E0225", argument.span, message, help=usage)
             return None
         argument.item = item
     return bound

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from wsdl.diagnostics import Label, limits
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.arguments import Callee, Wording, match
-from wsdl.elaborate.arrays import spread
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate, run
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
 from wsdl.elaborate.layers import signature as configured
-from wsdl.elaborate.operations import note_check
 from wsdl.elaborate.report import TooMuch
-from wsdl.elaborate.result_shapes import warn_of_result
+from wsdl.elaborate.results import applied, as_tensor, assumed, finish
 from wsdl.elaborate.signatures import Signature
 from wsdl.elaborate.where import Use
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Application, Value
 from wsdl.ir.origins import Origin
-from wsdl.ir.types import FLOATS, DType, TensorType
+from wsdl.ir.types import FLOATS, DType
 from wsdl.syntax import tree
 
 
@@ -72,7 +69,7 @@ def apply(layer: Layer, arguments: list[ArgumentValue], span: Span, context: Con
             origins.named.setdefault(result, Origin(_called(layer), span))
         elif not layer.call_span.source.is_standard:
             origins.handed_over.setdefault(result, layer.call_span)
-    return results[0] if len(results) == 1 else tuple(results)
+    return applied(block.outputs, frame, results)
 
 
 def bind(node: tree.Block | tree.Model, inputs: dict[str, ArgumentValue], signature: Signature) -> bool:
@@ -100,91 +97,6 @@ def _called(layer: Layer) -> str:
     """A layer in messages: by its name or, if it is written inline, by its source text."""
     name = layer.module.path.rpartition(".")[2] if layer.module.span != layer.call_span else layer.call_span.text
     return f"`{name}`" if len(name) <= 30 and "\n" not in name else f"`{layer.name}`"
-
-
-def assumed(value: Value, signature: Signature, span: Span, context: Context) -> Value:
-    """The value, after run-time checks of the relations that the signature could not decide."""
-    while signature.unchecked:
-        left, right = signature.unchecked.pop()
-        note_check(left, right, span, "", context)
-        value = context.builder.assume(value, left, right, span)
-    return value
-
-
-def finish(
-    frame: Frame, signature: Signature, outputs: Sequence[tree.Output] | None, what: str, context: Context
-) -> list[Value] | None:
-    """The results of a body as tensors, matched with the declared outputs; `None` after reporting an error."""
-    if frame.results is None:
-        _report_no_results(frame, context)
-        return None
-    if any(has_poison(result.item) for result in frame.results):
-        return None
-    outputs, results = spread(outputs, frame, what, context)
-    if any(has_poison(result.item) for result in results):
-        return None
-    values: list[Value] = []
-    for result in results:
-        value = as_tensor(result, frame.dtype, context)
-        if value is None:
-            applied = f"apply it to a tensor: `{result.span.text}(x)`" if isinstance(result.item, Layer) else None
-            context.error(
-                "E0233",
-                result.span,
-                f"a result must be a tensor, not {describe(result.item)}",
-                f"a result of {what}",
-                help=applied,
-                applied=False,
-            )
-            return None
-        values.append(value)
-    if outputs is None:
-        return values
-    if len(values) != len(outputs):
-        context.error(
-            "E0230",
-            results[0].span.to(results[-1].span),
-            f"{what} declares {len(outputs)} result{'s' if len(outputs) != 1 else ''}, but this returns {len(values)}",
-            f"{len(values)} result{'s' if len(values) != 1 else ''}",
-            labels=[Label(outputs[0].span.to(outputs[-1].span), f"{len(outputs)} declared")],
-            applied=False,
-        )
-        return None
-    for i, (value, output, result) in enumerate(zip(values, outputs, results, strict=True)):
-        name = f"`{output.name.text}`" if output.name else "the result"
-        if not signature.match(output.type, value.type, result.span, f"{name} of {what}"):
-            return None
-        if not output.type.span.source.is_standard:
-            warn_of_result(output.type, value.type, signature, result.span, f"{name} of {what}")
-        values[i] = assumed(value, signature, result.span, context)
-    return values
-
-
-def _report_no_results(frame: Frame, context: Context) -> None:
-    """Report that no `return` was reached, unless that follows from an error already reported."""
-    node = frame.layer.definition.node
-    if not frame.layer.module.doubtful:
-        context.error(
-            "E0211",
-            node.name.span,
-            f"`{node.name.text}` returns nothing",
-            "no `return` was reached",
-            help="the `return` is in an `if` whose condition is false, or in a `for` without iterations",
-        )
-
-
-def as_tensor(argument: ArgumentValue, dtype: DType, context: Context) -> Value | None:
-    """A tensor, or a number as a scalar tensor."""
-    item = argument.item
-    if isinstance(item, Value):
-        return item
-    if isinstance(item, bool):
-        return context.builder.constant(item, TensorType.of("bool"), argument.span)
-    if isinstance(item, Dim):
-        return context.builder.size(item, "i64", argument.span)
-    if isinstance(item, int | float):
-        return context.builder.constant(item, TensorType.of(dtype if isinstance(item, float) else "i64"), argument.span)
-    return None
 
 
 def _callee(layer: Layer, arguments: list[ArgumentValue]) -> Callee:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from wsdl.diagnostics import Label
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, Frame, Item, describe, has_poison
+from wsdl.elaborate.items import POISON, Frame, Item, Results, describe, has_poison
 from wsdl.elaborate.names import constant_of
+from wsdl.elaborate.results import exchanged
 from wsdl.ir.graph import Binding, Value
 from wsdl.syntax import tree
 
@@ -16,11 +17,18 @@ def assign(targets: tuple[tree.Name, ...], items: list[Item], frame: Frame, cont
     for target, item in zip(targets, items, strict=True):
         frame.names[target.text] = item
         if isinstance(item, Value):
-            item.name = item.name or target.text
-            if not target.span.source.is_standard and not context.mode.again:
-                path = frame.layer.module.path
-                frame.layer.module.tensors.setdefault(target.text, target.span)
-                context.program.bindings.append(Binding(path, target.text, item, target.span))
+            _record(target.text, target, item, frame, context)
+        elif isinstance(item, Results):
+            for name, value in zip(item.names, item, strict=True):
+                if isinstance(value, Value):
+                    _record(f"{target.text}.{name}", target, value, frame, context)
+
+
+def _record(name: str, target: tree.Name, value: Value, frame: Frame, context: Context) -> None:
+    value.name = value.name or name
+    if not target.span.source.is_standard and not context.mode.again:
+        frame.layer.module.tensors.setdefault(name, target.span)
+        context.program.bindings.append(Binding(frame.layer.module.path, name, value, target.span))
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
@@ -38,6 +46,8 @@ def run_assignment(node: tree.Assign, frame: Frame, context: Context) -> None:
     else:
         item = evaluate(node.values[0], frame, context)
         items = list(item) if isinstance(item, tuple | list) else [item]
+        if isinstance(item, Results):
+            _warn_of_exchange(node, item, context)
     if len(items) != count:
         if not has_poison(items):
             context.error(
@@ -55,6 +65,22 @@ def run_assignment(node: tree.Assign, frame: Frame, context: Context) -> None:
     assign(node.targets, items, frame, context)
 
 
+def _warn_of_exchange(node: tree.Assign, results: Results, context: Context) -> None:
+    """W0404 for names on the left that are those of the results, in another order."""
+    pair = exchanged([target.text for target in node.targets], results.names)
+    if pair is not None:
+        context.error(
+            "W0404",
+            node.targets[0].span.to(node.targets[-1].span),
+            f"`{pair[0]}` is bound to the result `{pair[1]}`",
+            f"the results are {', '.join(f'`{name}`' for name in results.names)}",
+            help=f"if it is meant, bind all of them to one name: `r = {node.values[0].span.text}`, then "
+            f"`{pair[0]} = r.{pair[1]}`",
+            severity="warning",
+            applied=False,
+        )
+
+
 def _of_recurrent(items: list[Item], context: Context) -> str | None:
     """The help about the last state, which PyTorch's recurrent layers also return."""
     [result] = items if len(items) == 1 else [None]
@@ -65,9 +91,9 @@ def _of_recurrent(items: list[Item], context: Context) -> str | None:
 
 
 def _single(value: tree.Expression, node: tree.Assign, frame: Frame, context: Context) -> Item:
-    """The value for a single name."""
+    """The value for a single name: one result, or several by their names."""
     item = evaluate(value, frame, context)
-    if not isinstance(item, tuple):
+    if not isinstance(item, tuple) or isinstance(item, Results):
         return item
     names = f"`{', '.join([node.targets[0].text, *'abcdefgh'][: len(item)])} = …`"
     context.error(

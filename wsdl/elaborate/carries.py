@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from wsdl.diagnostics import Label
 from wsdl.diagnostics.span import Span
-from wsdl.elaborate.apply import as_tensor
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import ArgumentValue, Frame, describe, has_poison
+from wsdl.elaborate.results import as_tensor
 from wsdl.elaborate.updates import apart, reading_slots
 from wsdl.ir.binding import size_sources
 from wsdl.ir.dims import same

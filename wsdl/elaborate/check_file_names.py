@@ -34,7 +34,9 @@ def check_file_names(scope: FileScope, program: Checked, problems: Problems) -> 
 def _outputs(model: tree.Model, program: Checked) -> Iterator[Named]:
     """The outputs of a model with their names, an array as one; none if its body has an error."""
     elaborated = program.models.get(model.name.text)
-    for i, name in enumerate(output_names(model, len(elaborated.output_names)) if elaborated else ()):
+    if elaborated is None:
+        return
+    for i, name in enumerate(output_names(model, 0) if model.outputs else elaborated.output_names):
         declared = model.outputs[i] if model.outputs else None
         yield "an output", name, model.name.span if declared is None else (declared.name or declared).span
 

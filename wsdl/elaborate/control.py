@@ -8,7 +8,7 @@ from wsdl.diagnostics import Label, limits
 from wsdl.elaborate.bound_names import bound_names, names_of
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate, evaluate_all, run
-from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, as_int, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Results, as_int, describe, has_poison
 from wsdl.elaborate.report import TooMuch
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Repetition, Value
@@ -195,9 +195,12 @@ def require(node: tree.Require, frame: Frame, context: Context) -> None:
 
 def return_(node: tree.Return, frame: Frame, context: Context) -> None:
     frame.results = evaluate_all(node.values, frame, context)
-    if len(frame.results) == 1 and isinstance(frame.results[0].item, tuple):  # `return f(x)` returns all results of f
-        span = frame.results[0].span
-        frame.results = [ArgumentValue(None, item, span) for item in frame.results[0].item]
+    for result, name in zip(frame.results, node.names, strict=False):
+        result.name = name
+    first = frame.results[0]
+    if len(frame.results) == 1 and isinstance(first.item, tuple) and not node.names:  # `return f(x)`: all results of f
+        frame.results = [ArgumentValue(None, item, first.span) for item in first.item]
+        frame.passed_on = first.item.names if isinstance(first.item, Results) else None
 
 
 def until(node: tree.Until, frame: Frame, context: Context) -> None:

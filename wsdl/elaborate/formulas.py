@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from wsdl.diagnostics import Label
 from wsdl.diagnostics.span import Span
-from wsdl.elaborate.apply import as_tensor
 from wsdl.elaborate.bound_names import names_of
 from wsdl.elaborate.context import Context, PendingFormula
 from wsdl.elaborate.control import statement_steps
@@ -20,6 +19,7 @@ from wsdl.elaborate.graph_builder import GraphBuilder
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
 from wsdl.elaborate.losses import auxiliary_losses
 from wsdl.elaborate.path_patterns import path_or_none
+from wsdl.elaborate.results import as_tensor
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph, Value
 from wsdl.ir.requests import FormulaRequest

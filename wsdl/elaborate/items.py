@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -70,6 +71,18 @@ class Frozen:
     of: Layer | Definition
 
 
+class Results(tuple["Item", ...]):
+    """Several results with names: `center, spread = moments(x)`, or `r = moments(x)` and `r.center`."""
+
+    names: Sequence[str]
+
+    @classmethod
+    def of(cls, names: Sequence[str], items: Iterable[Item]) -> Results:
+        results = cls(items)
+        results.names = names
+        return results
+
+
 Item: TypeAlias = (
     "bool | int | float | str | Dim | list[Item] | tuple[Item, ...] | Value | Layer | Recipe | Operation | Definition"
     "| Frozen | Poison | None"
@@ -102,6 +115,7 @@ class Frame:
     sources: dict[str, Value] = field(default_factory=dict)  # the input that bound a dimension's name
     declared: dict[str, tuple[Value, tree.Type]] = field(default_factory=dict)  # inputs with their declared types
     results: list[ArgumentValue] | None = None
+    passed_on: Sequence[str] | None = None  # the names of the results, where they are those of `return f(x)`
     emitted: list[list[ArgumentValue]] | None = None
     ends: list[ArgumentValue] = field(default_factory=list)  # the conditions that end its scan, after each step
 
@@ -141,6 +155,9 @@ def describe(item: Item) -> str:
             return f"an array of {len(item)} layers"
         plain = all(isinstance(i, int | float | str | Dim) for i in item) and len(item) <= 4
         return f"the list [{', '.join(map(_plain, item))}]" if plain else "a list"
+    if isinstance(item, Results):
+        *most, last = [f"`{name}`" for name in item.names]
+        return f"the results {', '.join(most)} and {last}"
     if isinstance(item, tuple):
         return f"{len(item)} results"
     if isinstance(item, Value):

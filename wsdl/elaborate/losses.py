@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from wsdl.diagnostics import Edit
 from wsdl.diagnostics.span import Span
-from wsdl.elaborate.apply import as_tensor
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import ArgumentValue, Frame, Item, describe, has_poison
 from wsdl.elaborate.operations import call_operation
+from wsdl.elaborate.results import as_tensor
 from wsdl.ir.dims import same
 from wsdl.ir.graph import Node, Value
 from wsdl.ir.training import AuxiliaryLoss

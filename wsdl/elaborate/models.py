@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wsdl.elaborate.apply import finish
 from wsdl.elaborate.arrays import array_size, grouped
 from wsdl.elaborate.bindings import assign
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import run
 from wsdl.elaborate.graph_builder import GraphBuilder
 from wsdl.elaborate.items import POISON, Frame, Item, Layer
+from wsdl.elaborate.results import finish, result_names
 from wsdl.elaborate.scopes import Definition
 from wsdl.elaborate.signatures import Signature, dim_of, dtype_of, names_in
 from wsdl.elaborate.where import Use
@@ -102,9 +102,9 @@ def read_inputs(inputs: Sequence[tree.Input], frame: Frame, graph: Graph, contex
 
 def _outputs(node: tree.Model, frame: Frame, values: list[Value] | None) -> dict[str, Item]:
     """The outputs by their names; arrays are lists, errors `POISON`."""
-    names = output_names(node, len(values or ()))
     if values is None:
-        return dict.fromkeys(names, POISON)
+        return dict.fromkeys(output_names(node, 0), POISON)
+    names = result_names(node.outputs, frame) or output_names(node, len(values))
     return dict(zip(names, grouped(node.outputs, frame, values), strict=True))
 
 

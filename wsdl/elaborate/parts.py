@@ -11,7 +11,7 @@ from wsdl.elaborate.bound_names import VIEWS, bound_names
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.elsewhere import ELSEWHERE, WRITTEN
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, Results, describe, has_poison
 from wsdl.elaborate.operations import call_operation
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DTYPES
@@ -36,6 +36,12 @@ def part(item: Item, node: tree.Field, context: Context) -> Item:
         return POISON
     if isinstance(item, Layer):
         return _part_of(item, node, context)
+    if isinstance(item, Results):
+        if name in item.names:
+            return item[item.names.index(name)]
+        near = nearest(name, item.names)
+        context.error("E0227", node.name.span, f"{describe(item)} have no part `{name}`", near=near, applied=False)
+        return POISON
     context.error("E0227", node.name.span, f"{describe(item)} has no part `{name}`", applied=False)
     return POISON
 

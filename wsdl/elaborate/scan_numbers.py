@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wsdl.diagnostics.span import Span
-from wsdl.elaborate.apply import as_tensor
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import ArgumentValue, Frame, as_dim, describe, has_poison
 from wsdl.elaborate.operations import call_operation
+from wsdl.elaborate.results import as_tensor
 from wsdl.ir.binding import rows_dimension
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Node, Value

@@ -12,13 +12,13 @@ from typing import Any
 
 from wsdl.diagnostics import Label
 from wsdl.diagnostics.span import Span
-from wsdl.elaborate.apply import as_tensor
 from wsdl.elaborate.bound_names import OF_UPDATES, names_of
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.graph_builder import GraphBuilder
 from wsdl.elaborate.items import ArgumentValue, Frame, Item, Layer, as_int, describe, has_poison
 from wsdl.elaborate.operations import call_operation, note_check
+from wsdl.elaborate.results import as_tensor
 from wsdl.ir.dims import compare
 from wsdl.ir.graph import Graph, Slot, Value
 from wsdl.ir.training import Update

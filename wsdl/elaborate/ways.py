@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from wsdl.diagnostics import Label, Problems
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate import declarations
-from wsdl.elaborate.apply import finish
 from wsdl.elaborate.bound_names import flattened, maps_matrices, names_of
 from wsdl.elaborate.context import Context, Meanings, Running
 from wsdl.elaborate.evaluate import evaluate, run
@@ -23,6 +22,7 @@ from wsdl.elaborate.layers import declared_names, make_layer
 from wsdl.elaborate.losses import auxiliary_losses
 from wsdl.elaborate.program_builder import ProgramBuilder
 from wsdl.elaborate.report import TooMuch
+from wsdl.elaborate.results import finish
 from wsdl.elaborate.scopes import Definition
 from wsdl.elaborate.signatures import Signature, type_of
 from wsdl.elaborate.where import Use

@@ -24,7 +24,6 @@ from wsdl.syntax.unparse import Unparser, quoted
 
 _BRACKETS = re.compile(r'"(?:\\.|[^"\\])*"|[()]')
 _ELSE = re.compile(r"\s*else\b\s*(?P<if>if\b)?")
-_WORDS: dict[type, str] = {tree.Emit: "emit", tree.Return: "return"}
 
 ROUNDS = 5  # one, and a second to verify that nothing changes; more where breaking one line makes another one fit
 
@@ -260,9 +259,11 @@ class _Formatter:
             return ["lr ", *self.write.separated(node.paths), " = ", *expression(node.value)]
         if isinstance(node, tree.Until):
             return ["until ", *expression(node.value)]
+        if isinstance(node, tree.Return):
+            return ["return ", *self.write.returned(node)]
         if isinstance(node, tree.Freeze):
             return ["freeze ", *self.write.separated(node.paths), f" {node.mode.text}" if node.mode else ""]
-        return [f"{_WORDS[type(node)]} ", *self.write.separated(node.values)]
+        return ["emit ", *self.write.separated(node.values)]
 
     def _share(self, node: tree.Share) -> list[str | Group]:
         way = [] if node.way is None else ["as ", *self.write.expression(node.way), " "]

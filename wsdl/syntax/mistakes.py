@@ -175,6 +175,13 @@ POSITIONAL = Mistake(
     "name it, or move it before the named arguments",
     examples=("let a = f(x, axis=1, 2)",),
 )
+RESULTS = Mistake(
+    "E0133",
+    "a result without a name among results with names",
+    "no name",
+    "name all results of a `return`, or none",
+    examples=(IN_MODEL.replace("return x", "return y=x, x") % "y = x",),
+)
 CHAIN = Mistake(
     "E0134",
     "comparisons can't be chained",

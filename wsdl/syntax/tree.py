@@ -333,9 +333,10 @@ class Until(Node):
 
 
 class Return(Node):
-    """`return h, c`"""
+    """`return h, c`, or with a name for each result: `return states=h, memory=c`."""
 
     values: tuple[Expression, ...]
+    names: tuple[Name, ...] = ()
 
 
 class Loss(Node):

@@ -271,7 +271,12 @@ class Builder:
         return tree.Until(self._span(parts), parts[1])
 
     def return_(self, parts: Parts) -> tree.Return:
-        return tree.Return(self._span(parts), parts[1])
+        results = _nodes(parts)
+        names = tuple(result.name for result in results if result.name is not None)
+        if names and len(names) < len(results):
+            unnamed = next(result for result in results if result.name is None)
+            mistakes.RESULTS.report(self.problems, unnamed.span)
+        return tree.Return(self._span(parts), tuple(result.value for result in results), names)
 
     def loss(self, parts: Parts) -> tree.Loss:
         return tree.Loss(self._span(parts), parts[1], parts[-1])

@@ -114,6 +114,14 @@ class Unparser:
             box += [*([", "] if box else []), *self.expression(node)]
         return box
 
+    def returned(self, node: tree.Return) -> list[str | Group]:
+        """`h, c`, `states=h, memory=c`"""
+        box: list[str | Group] = []
+        for i, value in enumerate(node.values):
+            name = f"{node.names[i].text}=" if i < len(node.names) else ""
+            box += [f"{', ' if box else ''}{name}", *self.expression(value)]
+        return box
+
     def _call(self, node: tree.Call) -> list[str | Group]:
         inside = Span(node.span.source, node.function.span.end, node.span.end)
         return [
