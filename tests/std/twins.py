@@ -57,12 +57,13 @@ class Alone(nn.Module):
 class Plain(nn.Module):
     """Two maps without biases."""
 
-    def __init__(self, d: int, width: int) -> None:
+    def __init__(self, d: int, width: int, activation: Callable[[Tensor], Tensor] = F.relu) -> None:
         super().__init__()
+        self.activation = activation
         self.up, self.down = nn.Linear(d, width, bias=False), nn.Linear(width, d, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.down(F.relu(self.up(x)))
+        y: Tensor = self.down(self.activation(self.up(x)))
         return y
 
 

@@ -14,7 +14,18 @@ from wsdl.elaborate.bound_names import VIEWS, unknown_conversion
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.elsewhere import ELSEWHERE
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Frozen, Item, Layer, Recipe, describe, has_poison
+from wsdl.elaborate.items import (
+    POISON,
+    ArgumentValue,
+    Frame,
+    Frozen,
+    Item,
+    Layer,
+    Partial,
+    Recipe,
+    describe,
+    has_poison,
+)
 from wsdl.elaborate.kinds import AXES, CONFIGURATION, LIST, Kind, Misfit, either
 from wsdl.elaborate.layers import call_with_needed, inline_layer
 from wsdl.elaborate.operations import call_operation
@@ -74,6 +85,8 @@ def _applied(
         return POISON
     if isinstance(function, Operation):
         return call_operation(function.name, arguments, node.span, context)
+    if isinstance(function, Partial):
+        return call_operation(function.name, [*arguments, *function.arguments], node.span, context)
     if isinstance(function, Layer):
         return apply(function, arguments, node.span, context)
     if isinstance(function, Frozen):
@@ -148,7 +161,7 @@ def pipe(node: tree.Pipe, frame: Frame, context: Context) -> Item:
     stage = node.stage
     if isinstance(stage, tree.Call) and not _is_built_in(stage.function, frame):
         function = evaluate(stage.function, frame, context)
-        if isinstance(function, Operation | Layer | Frozen) or _is_model(function):
+        if isinstance(function, Operation | Partial | Layer | Frozen) or _is_model(function):
             return _applied(function, [first, *_arguments(stage, frame, context)], stage, stage.function, context)
     return _applied(evaluate(stage, frame, context), [first], stage, stage, context)
 

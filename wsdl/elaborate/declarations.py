@@ -12,7 +12,7 @@ from wsdl.elaborate.arrays import array_size
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.control import elements_of
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, Frame, Item, Layer, Recipe, as_int, describe, has_poison
+from wsdl.elaborate.items import POISON, Frame, Item, Layer, Partial, Recipe, as_int, describe, has_poison
 from wsdl.elaborate.kinds import FLOAT, Misfit
 from wsdl.elaborate.layers import call_with_needed, make_layer, recipe_or_item
 from wsdl.elaborate.scopes import Definition
@@ -97,10 +97,10 @@ def _report_no_block(item: Item, call: tree.Expression, node: tree.Layer, contex
         needed = call_with_needed(item.node)
         help = f"write `{needed}`"
         fix = [Edit(call.span.after(), "()")] if needed.endswith("()") else []
+    elif isinstance(item, Operation | Partial):
+        help = f"an operation has no weights and needs no layer: use `{call.span.text}` itself"
     elif isinstance(item, Value):
         help = f"the result of an operation has no weights; bind it: `{node.name.text} = {call.span.text}`"
-    elif isinstance(item, Operation):
-        help = f"an operation has no weights and needs no layer: use `{item.name}` itself"
     context.error("E0226", call.span, message, help=help, fix=fix, applied=False)
 
 

@@ -65,6 +65,18 @@ class Recipe:
 
 
 @dataclass(frozen=True, eq=False)
+class Partial:
+    """`leaky_relu(0.1)` where a layer is expected: an operation and its arguments after the first one."""
+
+    operation: Operation
+    arguments: list[ArgumentValue]
+
+    @property
+    def name(self) -> str:
+        return self.operation.name
+
+
+@dataclass(frozen=True, eq=False)
 class Frozen:
     """`frozen(judge)`: a layer or a model of which a use takes the weights as constants."""
 
@@ -84,8 +96,8 @@ class Results(tuple["Item", ...]):
 
 
 Item: TypeAlias = (
-    "bool | int | float | str | Dim | list[Item] | tuple[Item, ...] | Value | Layer | Recipe | Operation | Definition"
-    "| Frozen | Poison | None"
+    "bool | int | float | str | Dim | list[Item] | tuple[Item, ...] | Value | Layer | Recipe | Operation | Partial"
+    "| Definition | Frozen | Poison | None"
 )  # fmt: skip
 
 
@@ -168,7 +180,7 @@ def describe(item: Item) -> str:
         return "a frozen layer"
     if isinstance(item, Recipe):
         return f"a block (`{item.call.span.text}`)"
-    if isinstance(item, Operation):
+    if isinstance(item, Operation | Partial):
         return f"the operation `{item.name}`"
     if isinstance(item, Definition):
         return f"the {'block' if isinstance(item.node, tree.Block) else 'model'} `{item.name}`"

@@ -12,7 +12,7 @@ from functools import cache
 from math import inf
 from typing import Any
 
-from wsdl.elaborate.items import Item, Layer, Recipe, as_dim, describe
+from wsdl.elaborate.items import Item, Layer, Partial, Recipe, as_dim, describe
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DTYPES
@@ -147,7 +147,7 @@ CONFIGURATION = {
     "bool": BOOL,
     "string": STRING,
     "list": LIST,
-    "layer": Kind("a layer or an operation", _one_of(Layer, Operation)),
+    "layer": Kind("a layer or an operation", _one_of(Layer, Operation, Partial)),
     "block": Kind("a block with its configuration, such as `Dense(64)`", _one_of(Recipe)),
     "none": NONE,
 }

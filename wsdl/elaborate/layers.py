@@ -12,11 +12,13 @@ from wsdl.elaborate.arguments import Callee, Wording, match
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.elsewhere import ARGUMENTS_ELSEWHERE, NO_ARGUMENTS
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, Frame, Item, Layer, Recipe, describe, has_poison
+from wsdl.elaborate.items import POISON, Frame, Item, Layer, Partial, Recipe, describe, has_poison
 from wsdl.elaborate.kinds import CONFIGURATION, Kind, Misfit, either
+from wsdl.elaborate.partial import partial_or_item
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.scopes import Definition
 from wsdl.ir.graph import Module, Value
+from wsdl.ops import NAMED
 from wsdl.ops._define import Operation
 from wsdl.syntax import tree
 
@@ -45,10 +47,10 @@ def layers_in_list(elements: Iterable[tree.Expression], frame: Frame, context: C
     frame.owner = (owner, name if name.endswith("[]") else f"{name}[]")  # nested lists continue the numbering
     items: list[Item] = []
     for part in elements:
-        item = evaluate(part, frame, context)
+        item = partial_or_item(part, frame, context)
         items.append(item)
         is_made_here = isinstance(item, Layer) and item.call_span is part.span
-        if isinstance(item, Layer | Operation) and not is_made_here:
+        if isinstance(item, Layer | Operation | Partial) and not is_made_here:
             array_name = _free_name(owner, frame.owner[1])
             _keep(owner, array_name, Module(owner.below(array_name), item.name, part.span, uses=[part.span]), item)
     frame.owner = outer
@@ -90,7 +92,7 @@ def recipe_or_item(node: tree.Expression, frame: Frame, context: Context) -> Ite
     function = evaluate(node.function, frame, context) if isinstance(node, tree.Call) else None
     if isinstance(node, tree.Call) and isinstance(function, Definition) and isinstance(function.node, tree.Block):
         return Recipe(function, node, replace(frame, names=dict(frame.names), owner=None, results=None))
-    return evaluate(node, frame, context)
+    return partial_or_item(node, frame, context)
 
 
 def make_layer(
@@ -159,8 +161,9 @@ def _create(
 
 def _configured(parameter: tree.Configuration, value: tree.Expression, frame: Frame, context: Context) -> Item:
     """The value of one configuration."""
-    takes_block = any(kind.text == "block" for kind in parameter.types)
-    return (recipe_or_item if takes_block else evaluate)(value, frame, context)
+    kinds = {kind.text for kind in parameter.types}
+    item_of = recipe_or_item if "block" in kinds else partial_or_item if "layer" in kinds else evaluate
+    return item_of(value, frame, context)
 
 
 def _callee(block: tree.Block, call: tree.Call) -> Callee:
@@ -250,6 +253,9 @@ def _report_tensor(
     if {"layer", "block"} & {kind.text for kind in parameter.types} and isinstance(first, tree.Call | tree.Pipe):
         layer = first.stage if isinstance(first, tree.Pipe) else first.function
         help = f"pass it without applying it: `{layer.span.text}`"
+        if isinstance(first, tree.Call) and layer.span.text in NAMED and len(first.arguments) > 1:
+            rest = ", ".join(a.span.text for a in first.arguments[1:])
+            help = f"pass it without its input: `{layer.span.text}({rest})`"
     context.error(
         "E0225",
         first.span,

@@ -6,7 +6,7 @@ from wsdl.diagnostics import Edit, Label
 from wsdl.elaborate.bound_names import OF_WAYS, bound_names, unknown_name
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, Frame, Item, Layer, Recipe, describe
+from wsdl.elaborate.items import POISON, Frame, Item, Layer, Partial, Recipe, describe
 from wsdl.elaborate.scopes import Definition
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DTYPES
@@ -136,7 +136,7 @@ def _needs(let: tree.Let, circle: list[tree.Let]) -> str:
 
 def constant_of(node: tree.Let, item: Item, context: Context) -> Item:
     """The value of a `let`, which can't be a tensor or a layer."""
-    if isinstance(item, Value | Layer | Recipe | Operation | Definition):
+    if isinstance(item, Value | Layer | Recipe | Operation | Partial | Definition):
         name = node.name.text
         keyword = node.span.source.span(node.span.start, node.span.start + len("let"))
         layer = isinstance(item, Layer)

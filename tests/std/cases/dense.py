@@ -33,8 +33,10 @@ CASES = (
     ),
     Case("Sequential([Dense(4)])", lambda: nn.Sequential(nn.Linear(3, 4)), ("f32[n, 3]",), ROWS, items),
     Case(
-        "Sequential([Dense(5), relu, LayerNorm(), tanh, Dense(2)])",
-        lambda: nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.LayerNorm(5), nn.Tanh(), nn.Linear(5, 2)),
+        "Sequential([Dense(5), leaky_relu(0.1), LayerNorm(), clip(-0.5, max=0.6), Dense(2)])",
+        lambda: nn.Sequential(
+            nn.Linear(3, 5), nn.LeakyReLU(0.1), nn.LayerNorm(5), nn.Hardtanh(-0.5, 0.6), nn.Linear(5, 2)
+        ),
         ("f32[n, 3]",),
         ROWS,
         items,

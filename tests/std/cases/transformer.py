@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch.nn import functional as F
 
@@ -15,6 +17,12 @@ CASES = (
     Case(
         "FeedForward(7, activation=relu, dropout=0.2, bias=false)",
         lambda: twins.Plain(6, 7),
+        ("f32[n, t, 6]",),
+        SEQUENCE,
+    ),
+    Case(
+        'FeedForward(7, activation=gelu(approximate="tanh"), bias=false)',
+        lambda: twins.Plain(6, 7, partial(F.gelu, approximate="tanh")),
         ("f32[n, t, 6]",),
         SEQUENCE,
     ),
