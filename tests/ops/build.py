@@ -92,7 +92,7 @@ class Built:
         graph.inputs += [Value(type, f"beside{i}") for i, type in enumerate(beside)]
         names = [p.name for p in self.operation.operands]
         types = self.operation.result_types(**dict(zip(names, operands, strict=False)), **attributes)
-        if self.operation.is_expanded:
+        if self.operation.rules.expand is not None:
             self.results = Build(graph).all(name, *tensors, **attributes)
         else:
             self.results = [Value(type, f"y{i}") for i, type in enumerate(types)]
@@ -137,7 +137,7 @@ def evaluated(
     """What the NumPy reference gives."""
     operation = OPERATIONS[name]
     names = [p.name for p in operation.operands]
-    if operation.is_expanded:
+    if operation.rules.expand is not None:
         graph = Graph()
         arrays: list[Array] = []
 

@@ -22,7 +22,7 @@ every_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=
 KNOWN_ANNOTATIONS = {
     "TensorType", "TensorType | None", "list[TensorType]",
     "bool", "int", "float", "str", "Dim", "DType", "None",
-    "list[int]", "list[float]", "list[Dim]", "list[list[Dim]]", "list[list[float]]",
+    "list[int]", "list[float]", "list[Dim]", "list[list[int]]", "list[list[Dim]]", "list[list[float]]",
 }  # fmt: skip
 
 

@@ -73,7 +73,8 @@ def has_length(case: Case) -> bool:
 
 
 def most(value: Any) -> float:
-    return float(max(value) if isinstance(value, list) else value)
+    """The largest number; 0 for a word."""
+    return max(map(most, value)) if isinstance(value, list) else 0.0 if isinstance(value, str) else float(value)
 
 
 def edges(name: str) -> dict[str, Callable[[Case], bool]]:
@@ -90,11 +91,16 @@ def edges(name: str) -> dict[str, Callable[[Case], bool]]:
             most(configured(row).get("stride", 1)) > 1 and most(configured(row).get("pad", 0)) > 0
         )
         if "list" in [t.text for t in options["pad"].types]:
-            found["uneven padding"] = lambda row: len(set(listed(configured(row).get("pad")))) > 1
+            found["uneven padding"] = lambda row: len(set(flattened(listed(configured(row).get("pad"))))) > 1
+            found["padding to the same size"] = lambda row: configured(row).get("pad") == "same"
     if rows[0].block == name:
         for option in options:
             found[f"`{option}`"] = lambda row, option=option: option in configured(row)  # type: ignore[misc] # of option
     return found
+
+
+def flattened(values: list[Any]) -> list[Any]:
+    return [item for value in values for item in (value if isinstance(value, list) else [value])]
 
 
 def listed(value: Any) -> list[Any]:

@@ -347,6 +347,35 @@ class WavesApart(nn.Module):
         return x + (table[: x.shape[1]] if positions is None else table[positions])
 
 
+class Same(nn.Module):
+    """A convolution with TensorFlow's padding, for any stride; of a transpose, as much is cut off, or `cut`."""
+
+    def __init__(self, conv: Any, cut: tuple[int, int] | None = None) -> None:
+        super().__init__()
+        self.weight, self.bias = conv.weight, conv.bias
+        self.of, self.cut = [conv], cut  # in a list: not a submodule
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv = self.of[0]
+        conv.weight, conv.bias = self.weight, self.bias
+        sizes = zip(x.shape[2:], conv.stride, conv.kernel_size, conv.dilation, strict=True)
+        more = [max(0, (-n % s if not conv.transposed else 0) - s + d * (k - 1) + 1) for n, s, k, d in sizes]
+        sides = [(n // 2, n - n // 2) if self.cut is None else self.cut for n in more]
+        if not conv.transposed:
+            padded: Tensor = conv(F.pad(x, [side for pair in reversed(sides) for side in pair]))
+            return padded
+        y: Tensor = conv(x)
+        cut: list[Any] = [slice(a, n - b) for (a, b), n in zip(sides, y.shape[2:], strict=True)]
+        return y[..., *cut]
+
+
+class Causal(nn.Conv1d):
+    """Each result reads what is before it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, (self.dilation[0] * (self.kernel_size[0] - 1), 0)))
+
+
 # -- vision, as in torchvision -----------------------------------------------------------------------------------------
 
 

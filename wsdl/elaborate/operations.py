@@ -79,21 +79,31 @@ def call_operation(name: str, arguments: list[ArgumentValue], span: Span, contex
         if drawn is None:
             return POISON
         results = [drawn]
-    elif operation.is_expanded:
-        names = [p.name for p in operation.operands]
-        *enclosing, graph = context.builder.graphs
-        before = len(graph.nodes)
-        steps = tuple(context.where.steps)
-        build = Build(graph, context.where.path, context.where.place(span), steps, enclosing=enclosing)
-        results = operation.expand(build, **dict(zip(names, values, strict=True)), **attributes)
-        for node in graph.nodes[before:]:
-            node.application = context.where.application
+    elif (expanded := _expanded(operation, values, attributes, span, context)) is not None:
+        results = expanded
     elif context.mode.training and operation.training == "by batch":
         results = normalize_by_batch(values, attributes, span, context)
     else:
         results = context.builder.node(name, values, attributes, result_types, span)
         context.program.has_gradients |= operation.expanded_by != ""
     return results[0] if len(results) == 1 else tuple(results)
+
+
+def _expanded(
+    operation: Operation, values: list[Operand], attributes: dict[str, Attribute], span: Span, context: Context
+) -> list[Value] | None:
+    """The results of the operations that it consists of; `None` where it becomes a node itself."""
+    if operation.rules.expand is None:
+        return None
+    names = [p.name for p in operation.operands]
+    *enclosing, graph = context.builder.graphs
+    before = len(graph.nodes)
+    steps = tuple(context.where.steps)
+    build = Build(graph, context.where.path, context.where.place(span), steps, enclosing=enclosing)
+    results = operation.expand(build, **dict(zip(names, values, strict=True)), **attributes)
+    for node in graph.nodes[before:]:
+        node.application = context.where.application
+    return results
 
 
 def note_check(left: Dim, right: Dim, span: Span, why: str, context: Context) -> None:

@@ -116,7 +116,8 @@ class Rules:
 
     expand: ClassVar[Callable[..., Any] | None] = None
     """In place of these three: `expand(b, *operands)` appends the operations that this one consists of to a `Build`,
-    and returns the result. The operation itself never becomes a node."""
+    and returns the result. The operation itself never becomes a node; beside these three, only where the result is
+    not `None`."""
 
     drawn: ClassVar[Callable[..., Any] | None] = None
     """Of random operations: `drawn(b, seed, step, place)` appends what this one consists of, as `expand`. Elaboration
@@ -207,7 +208,7 @@ class Operation:
         self.training, self.at_inference = rules.training, rules.at_inference
         self.gives, self.expects = rules.gives, rules.expects
         self.output_axis, self.expanded_by = rules.output_axis, rules.expanded_by
-        self.is_expanded = rules.expand is not None
+        self.is_expanded = rules.expand is not None and rules.lower is None
         self.is_drawn, self.random = rules.drawn is not None, rules.random
 
     def unanswered(self) -> list[str]:
@@ -255,11 +256,13 @@ class Operation:
         if self.rules.demand is not None:
             self._use(attributes)[0].demand(types, constants)
 
-    def expand(self, build: Any, **arguments: Any) -> list[Any]:
-        """Append the operations that it consists of; returns the results."""
+    def expand(self, build: Any, **arguments: Any) -> list[Any] | None:
+        """Append the operations that it consists of; returns the results, or `None` where it is a node itself."""
+        if self.rules.expand is None:
+            return None
         rules, operands = self._use(arguments)
         result = rules.expand(build, *operands)
-        return list(result) if isinstance(result, tuple | list) else [result]
+        return None if result is None else list(result) if isinstance(result, tuple | list) else [result]
 
     def draw(self, build: Any, seed: Any, step: Any, place: Any, **attributes: Any) -> Any:
         """Append the random numbers of a place in the program; returns the result."""

@@ -35,13 +35,13 @@ def blocked_transpose(
     e: Emitter, x: Ref, weight: Ref, bias: Ref | None, window: Window, more: list[int], groups: int
 ) -> Ref | None:
     """The transpose of a convolution, with `weight` [in, out, *kernel], as a convolution with the kernel flipped."""
-    pads = [span - 1 - pad for span, pad in zip(window.spans, window.pad, strict=True)]
-    if groups > 1 or any(more) or max(window.stride) > 1 or min(pads) < 0 or not _fits(e, x.type, weight.type):
+    around = window.around
+    is_cut = min(around.before + around.behind) < 0
+    if groups > 1 or any(more) or max(window.stride) > 1 or is_cut or not _fits(e, x.type, weight.type):
         return None
     start, stop, axes = (e.constant([number, other], "i64") for number, other in ((-1, -1), (-(1 << 31),) * 2, (2, 3)))
     filters = _filters(e, e.node("Slice", weight, start, stop, axes, start), list(weight.type.shape))
-    attributes = Window(window.kernel, window.stride, pads, window.dilation).attributes
-    return _convolved(e, x, filters, bias, weight.type.shape[1], **attributes)
+    return _convolved(e, x, filters, bias, weight.type.shape[1], **around.attributes)
 
 
 def blocked_weight_gradient(e: Emitter, x: Ref, upstream: Ref, window: Window, groups: int) -> Ref | None:
@@ -59,16 +59,18 @@ def blocked_weight_gradient(e: Emitter, x: Ref, upstream: Ref, window: Window, g
     whole = (n + (e.block - 1)) // e.block * e.block
     behind = [
         (count - 1) * stride + span - size - pad
-        for count, stride, span, size, pad in zip(counts, window.stride, window.spans, sizes, window.pad, strict=True)
+        for count, stride, span, size, pad in zip(
+            counts, window.stride, window.spans, sizes, window.before, strict=True
+        )
     ]
-    before = [Dim.of(number) for number in (0, 0, *window.pad)]
+    before = [Dim.of(number) for number in (0, 0, *window.before)]
     padded = e.node("Pad", x, e.dims([*before, whole - n, *(Dim.of(number) for number in (0, *behind))]))
     filled = upstream
     if (whole - n).constant != 0:
         filled = e.node("Pad", upstream, e.dims([*[Dim.of(0)] * 4, whole - n, *[Dim.of(0)] * 3]))
     filters = _filters(e, filled, [whole, out, *places])
     turned = e.node("Transpose", padded, perm=[1, 0, 2, 3])
-    exchanged = Window(list(counts), window.dilation, [0, 0], window.stride).attributes
+    exchanged = Window.of(counts, window.dilation, dilation=window.stride).attributes
     y = _convolved(e, turned, filters, None, out, **exchanged)
     return e.node("Transpose", y, perm=[1, 0, 2, 3])
 

@@ -61,10 +61,11 @@ class Build:
         assert not attributes.keys() - complete.keys(), f"{op} has no {attributes.keys() - complete.keys()}"
         types = {p.name: _types(v) for p, v in zip(operation.operands, values, strict=True)}
         result_types = operation.result_types(**types, **complete)
-        if operation.is_expanded:
-            return operation.expand(
-                self, **{p.name: v for p, v in zip(operation.operands, values, strict=True)}, **complete
-            )
+        if operation.rules.expand is not None:
+            operands_by_name = {p.name: v for p, v in zip(operation.operands, values, strict=True)}
+            expanded = operation.expand(self, **operands_by_name, **complete)
+            if expanded is not None:
+                return expanded
         results = [Value(t) for t in result_types]
         self.graph.nodes.append(Node(op, values, complete, results, self.path, self.span, self.steps))
         return results

@@ -14,10 +14,11 @@ from wsdl.ops._errors import OpError
 from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
 from wsdl.ops._lowering import float_node
 from wsdl.ops._rules import agreed, floating, per_axis, same_dtype
-from wsdl.ops._windows import Window
+from wsdl.ops._windows import SAME, Window
 from wsdl.ops.blocked import blocked_convolution, blocked_transpose
 from wsdl.ops.build import Build
 from wsdl.ops.conv_gradients import windows_added, windows_weighed
+from wsdl.ops.same_padding import padded_explicitly
 
 SPATIAL = {1: "length", 2: "height, width", 3: "depth, height, width"}
 
@@ -26,7 +27,7 @@ class _Convolved(Rules, half="f16", mixes={"x": slice(1, None), "weight": slice(
     """Base of convolutions over any number of axes, and of their transposes."""
 
     stride: int | list[int] = 1
-    pad: int | list[int] = 0
+    pad: int | list[int] | list[list[int]] | str = 0
     dilation: int | list[int] = 1
     groups: int = 1
 
@@ -45,6 +46,9 @@ class _Convolution(_Convolved, output_axis=0, steps_along=None):
         _divisible(weight.shape[0], self.groups, weight)
         _matching_bias(bias, weight, weight.shape[0])
         return x.with_shape((x.shape[0], weight.shape[0], *window.places(x)))
+
+    def expand(self, b: Build, x: Value, weight: Value, bias: Value | None = None) -> Value | None:
+        return padded_explicitly(b, self, self._window(x.type, weight.type), x, weight, bias)
 
     def reference(self, np: NumPy, x: Array, weight: Array, bias: Array | None = None) -> Array:
         window = Window.of(weight.shape[2:], self.stride, self.pad, self.dilation)
@@ -80,16 +84,38 @@ class _Transposed(_Convolved, output_axis=1, steps_along=None):
         _divisible(x.shape[1], self.groups, x)
         _matching_bias(bias, weight, weight.shape[1] * self.groups)
         sizes = []
-        for i, more in enumerate(per_axis(self.output_pad, self.axes, "output_pad")):
-            step, less, span = window.stride[i], window.pad[i], window.spans[i]
+        for i, more in enumerate(self._output_pad(window)):
+            step, before, behind, span = window.stride[i], window.before[i], window.behind[i], window.spans[i]
             if more >= max(step, window.dilation[i]):
                 raise OpError("`output_pad` must be smaller than the stride", argument="output_pad", code="E0414")
-            sizes.append((x.shape[i + 2] - 1) * step + (span - 2 * less + more))
+            sizes.append((x.shape[i + 2] - 1) * step + (span - before - behind + more))
             left = sizes[i].constant
             if left is not None and left < 1:
-                what = f"axis {i + 2} of {x} has no elements left when {less} are cut off on both sides"
-                raise OpError(what, argument="pad")
+                cut = (
+                    f"{before} are cut off on both sides" if before == behind else f"{before} and {behind} are cut off"
+                )
+                raise OpError(f"axis {i + 2} of {x} has no elements left when {cut}", argument="pad")
         return x.with_shape((x.shape[0], weight.shape[1] * self.groups, *sizes))
+
+    def expand(self, b: Build, x: Value, weight: Value, bias: Value | None = None) -> Value | None:
+        if self.pad != SAME:
+            return None
+        window = self._window(x.type, weight.type)
+        explicit = {**vars(self), "pad": window.pad, "output_pad": self._output_pad(window)}
+        return b(self.name, x, weight, bias, **explicit)
+
+    def _window(self, x: TensorType, weight: TensorType) -> Window:
+        window = super()._window(x, weight)
+        return window.cut_to_stride if window.same else window
+
+    def _output_pad(self, window: Window) -> list[int]:
+        """The number of elements added at the end of each axis; those of `"same"` fill up to the stride."""
+        written = per_axis(self.output_pad, self.axes, "output_pad")
+        if not window.same:
+            return written
+        if any(written):
+            raise OpError('`output_pad` is 0 with `pad="same"`', argument="output_pad", code="E0414")
+        return [max(0, stride - span) for stride, span in zip(window.stride, window.spans, strict=True)]
 
     def reference(self, np: NumPy, x: Array, weight: Array, bias: Array | None = None) -> Array:
         w, groups = Window.of(weight.shape[2:], self.stride, self.pad, self.dilation), self.groups
@@ -98,7 +124,7 @@ class _Transposed(_Convolved, output_axis=1, steps_along=None):
         around = np.pad(apart, [(0, 0), (0, 0), *((span - 1, span - 1 + more) for span, more in ends)])
         turned = [np.flip(part.swapaxes(0, 1), tuple(range(2, part.ndim))) for part in np.split(weight, groups)]
         y = _convolved(np, around, np.concatenate(turned), bias, groups, Window.of(w.kernel, dilation=w.dilation))
-        left = [slice(p, d - p) for d, p in zip(y.shape[2:], w.pad, strict=True)]
+        left = [slice(p, d - q) for d, p, q in zip(y.shape[2:], w.before, w.behind, strict=True)]
         return y[tuple([slice(None)] * 2 + left)]
 
     def lower(self, e: Emitter, x: Ref, weight: Ref, bias: Ref | None = None) -> Ref:
@@ -125,7 +151,9 @@ CONVOLUTION = """Convolution over {over}: a weighted sum of each window, for eac
 
 `x` is [n, channels, {over}], `weight` is [out, channels // groups, *kernel], `bias` is [out].
 Windows start every `stride` elements, over `pad` zeros put on both sides; `dilation` is the step within a window.
-Each may be a list, with a number for each axis.
+Each may be a list, with a number for each axis. {padding} With `pad="same"`
+there are `size / stride` windows along each axis, rounded up; of an odd number of zeros the one more is put behind, as
+TensorFlow does (PyTorch's `padding="same"`, which needs a stride of 1).
 
     conv{axes}d(x: f32[n, 3{sixteens}], w: f32[8, 3{threes}], pad=1) -> f32[n, 8{sixteens}]
 """
@@ -133,16 +161,29 @@ TRANSPOSED = """The transpose of convolution over {over}: every element adds a w
 
 `x` is [n, channels, {over}], `weight` is [channels, out // groups, *kernel], that of the convolution
 it transposes, `bias` is [out]. Windows start every `stride` elements; `pad` elements are cut off on both sides of the
-result, and `output_pad` are added at its end. Each may be a list, with a number for each axis.
+result, and `output_pad` are added at its end. Each may be a list, with a number for each axis. {padding} With
+`pad="same"` the result has `size * stride` elements along each axis, as in Keras.
 
     conv_transpose{axes}d(x: f32[n, 8{nines}], w: f32[8, 3{twos}], stride=2) -> f32[n, 3{eighteens}]
 """
 
 
+PADDING = {
+    1: "`pad=[[2, 0]]` has a pair: before the axis, and behind it.",
+    2: "`pad=[[0, 1], [2, 2]]` has a pair for each: before the axis, and behind it.",
+    3: "`pad=[[0, 1], 0, [2, 2]]` has pairs: before an axis, and behind it.",
+}
+
+
 def _declare(base: type[_Convolved], name: str, doc: str, axes: int, order: Sequence[str] = ()) -> None:
     """The operation over so many axes."""
     sizes = {"twos": 2, "threes": 3, "nines": 9, "sixteens": 16, "eighteens": 18}
-    doc = doc.format(over=SPATIAL[axes], axes=axes, **{word: f", {size}" * axes for word, size in sizes.items()})
+    doc = doc.format(
+        over=SPATIAL[axes],
+        axes=axes,
+        padding=PADDING[axes],
+        **{word: f", {size}" * axes for word, size in sizes.items()},
+    )
     traits = {"name": name, "doc": doc, "family": __name__, "order": order}
     new_class(name, (base,), traits, lambda body: body.update(axes=axes))
 

@@ -30,10 +30,10 @@ def windows_added(g: Build, dy: Value, weight: Value, x: TensorType, window: Win
     Elements after the last window get zeros; where a size is known at run time only, as many as there can be.
     """
     axes = len(window.kernel)
-    if axes == groups == 1 == window.stride[0] and window.pad[0] < window.spans[0]:  # a convolution is faster there
+    if axes == groups == 1 == window.stride[0] and max(window.before + window.behind) < window.spans[0]:
+        # a convolution is faster there
         flipped = g("permute", g("flip", weight, axis=2), axes=[1, 0, 2])
-        pad = window.spans[0] - 1 - window.pad[0]
-        return g("conv1d", dy, flipped, pad=pad, dilation=window.dilation[0])
+        return g("conv1d", dy, flipped, pad=window.around.pad, dilation=window.dilation[0])
     left = [_behind_last(window, i, dy.type.shape[i + 2], x.shape[i + 2]) for i in range(len(window.kernel))]
     more = [step - 1 if rest is None else max(0, rest) for rest, step in zip(left, window.stride, strict=True)]
     name = f"conv_transpose{axes}d"
@@ -56,7 +56,7 @@ def cut(g: Build, x: Value, type: TensorType) -> Value:
 def _behind_last(window: Window, axis: int, places: Dim, size: Dim) -> int | None:
     """How many elements at the end of the padded axis no window covers; negative where the last one extends past it."""
     reach = (places - 1) * window.stride[axis] + window.spans[axis]
-    return (size + 2 * window.pad[axis] - reach).constant
+    return (size + (window.before[axis] + window.behind[axis]) - reach).constant
 
 
 # -- the gradient of the weight ----------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ class ConvWeightGradient(
 
     kernel: list[int]
     stride: int | list[int] = 1
-    pad: int | list[int] = 0
+    pad: int | list[int] | list[list[int]] = 0
     dilation: int | list[int] = 1
     groups: int = 1
 
@@ -145,7 +145,7 @@ class ConvWeightGradient(
 def _sees_all(window: Window, x: TensorType) -> bool:
     """Does the kernel cover all of `x`, in a single window?"""
     sizes = [dim.constant for dim in x.shape[2:]]
-    return not any(window.pad) and set(window.dilation) == {1} and sizes == list(window.kernel)
+    return not window.is_padded and set(window.dilation) == {1} and sizes == list(window.kernel)
 
 
 def _product_of_all(e: Emitter, x: Ref, upstream: Ref) -> Ref:
@@ -232,10 +232,11 @@ class _Products:
         return parts
 
     def _padded(self, x: Ref, first: int, rank: int) -> Ref:
-        if not any(self.window.pad):
+        if not self.window.is_padded:
             return x
-        behind = rank - first - len(self.sizes)
-        return self.e.node("Pad", x, self.e.constant([*[0] * first, *self.window.pad, *[0] * behind] * 2, "i64"))
+        last = [0] * (rank - first - len(self.sizes))
+        pads = [n for side in (self.window.before, self.window.behind) for n in [*[0] * first, *side, *last]]
+        return self.e.node("Pad", x, self.e.constant(pads, "i64"))
 
     def _slice(self, x: Ref, offsets: dict[int, int], first: int) -> Ref:
         """The part of `x` that one element of the kernel reads; axis `first` is the first spatial axis."""

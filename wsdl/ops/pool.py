@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
+from math import inf, prod
 from typing import Any
 
 from wsdl.ir.dims import Dim, product
@@ -17,6 +17,7 @@ from wsdl.ops._rules import floating, image, per_axis
 from wsdl.ops._windows import PerAxis, Window
 from wsdl.ops.build import Build
 from wsdl.ops.conv_gradients import cut, windows_added
+from wsdl.ops.same_padding import numbers, padded_explicitly
 
 
 class _Pool(Rules):
@@ -24,12 +25,12 @@ class _Pool(Rules):
 
     kernel: int | list[int]
     stride: int | list[int] | None = None
-    pad: int | list[int] = 0
+    pad: int | list[int] | list[list[int]] | str = 0
 
     def window(self, x: TensorType, dilation: PerAxis = 1) -> Window:
         kernel = per_axis(self.kernel, image(x).rank - 2, "kernel", least=1)
         window = Window.of(kernel, kernel if self.stride is None else self.stride, self.pad, dilation)
-        if any(2 * p > k for p, k in zip(window.pad, window.kernel, strict=True)):
+        if any(2 * p > k for p, k in zip(window.before + window.behind, window.kernel * 2, strict=True)):
             raise OpError("`pad` can be at most half the kernel", argument="pad", code="E0414")
         return window
 
@@ -68,13 +69,18 @@ def _over_kernel(x: Array) -> tuple[int, ...]:
 class MaxPool(_DilatedPool, name="max_pool", half="moves", mixes={"x": slice(2, None)}, steps_along=None):
     """The largest element of each window; `stride` is the distance between windows, by default `kernel`. ONNX MaxPool.
 
-    With `ceil` the last window may reach over the end.
+    With `ceil` the last window may reach over the end. `pad` has the forms of [`conv2d`](conv.md#conv2d), also
+    `"same"`.
 
         max_pool(x: f32[n, 3, 32, 32], kernel=2) -> f32[n, 3, 16, 16]
     """
 
     def infer(self, x: TensorType) -> TensorType:
         return _pooled(floating(x), self.window(x), self.ceil)
+
+    def expand(self, b: Build, x: Value) -> Value | None:
+        window = self.window(x.type)
+        return padded_explicitly(b, self, window, x, fill=-inf, most=[k // 2 for k in window.kernel])
 
     def reference(self, np: NumPy, x: Array) -> Array:
         windows = self.window(_type_of(x)).patches(np, x, -np.inf, ceil=self.ceil, beyond=-np.inf)
@@ -179,7 +185,8 @@ def _in_f32(e: Emitter, compute: Callable[[Ref], Ref], x: Ref) -> Ref:
 class AvgPool(_Pool, name="avg_pool", half="f32", mixes={"x": slice(2, None)}, steps_along=None):
     """The mean of each window; `stride` is the distance between windows, by default `kernel`. ONNX AveragePool.
 
-    With `ceil` the last window may reach over the end. Without `count_include_pad` padding doesn't count.
+    With `ceil` the last window may reach over the end. `pad` has the forms of [`conv2d`](conv.md#conv2d), also
+    `"same"`. Without `count_include_pad` padding doesn't count, as in Keras.
 
         avg_pool(x: f32[n, 3, 32, 32], kernel=2) -> f32[n, 3, 16, 16]
     """
@@ -189,6 +196,14 @@ class AvgPool(_Pool, name="avg_pool", half="f32", mixes={"x": slice(2, None)}, s
 
     def infer(self, x: TensorType) -> TensorType:
         return _pooled(floating(x), self.window(x), self.ceil)
+
+    def expand(self, b: Build, x: Value) -> Value | None:
+        window = self.window(x.type)
+        y = padded_explicitly(b, self, window, x)
+        if y is None or self.count_include_pad or numbers(window.same_padding(x.type)):
+            return y
+        inside = b("ones", shape=[1, 1, *x.type.shape[2:]], dtype=x.type.dtype)
+        return b("div", y, b("avg_pool", inside, **{**vars(self), "count_include_pad": True}))
 
     def reference(self, np: NumPy, x: Array) -> Array:
         window, inside = self.window(_type_of(x)), np.ones((1, 1, *x.shape[2:]))
@@ -205,7 +220,7 @@ class AvgPool(_Pool, name="avg_pool", half="f32", mixes={"x": slice(2, None)}, s
         pads = _with_ends(window, beyond)
         # The padding counts, but elements past it don't: that takes two operators.
         if self.count_include_pad and any(beyond):
-            around = [0, 0, *window.pad, 0, 0, *window.pad]
+            around = [0, 0, *window.before, 0, 0, *window.behind]
             x = e.node("Pad", x, e.constant(around, "i64")).typed(x.type) if any(around) else x
             pads, counted = [*_none(window), *beyond], 0
         return float_node(e, "AveragePool", x, count_include_pad=counted, **{**window.attributes, "pads": pads})
@@ -215,7 +230,7 @@ class AvgPool(_Pool, name="avg_pool", half="f32", mixes={"x": slice(2, None)}, s
         count = prod(window.kernel)
         if _side_by_side(window, x.type, self.ceil):
             return {"x": _with_rest(g, _spread(g, g("div", dy, count), window), x.type)}
-        if self.ceil or (any(window.pad) and not self.count_include_pad):
+        if self.ceil or (window.is_padded and not self.count_include_pad):
             dy, count = g("div", dy, _counts(g, x.type, dy.type, window, self.ceil, self.count_include_pad)), 1
         n, channels, *sizes = x.type.shape
         weight = g("full", shape=[1, 1, *window.kernel], value=1 / count, dtype=dtype)
@@ -227,7 +242,7 @@ class AvgPool(_Pool, name="avg_pool", half="f32", mixes={"x": slice(2, None)}, s
 def _counts(g: Build, x: TensorType, y: TensorType, window: Window, ceil: bool, count_include_pad: bool) -> Value:
     """How many elements count in each window, [1, 1, ...]."""
     inside = g("ones", shape=[1, 1, *x.shape[2:]], dtype=x.dtype)
-    around = [[0, 0], [0, 0], *([p, p] for p in window.pad)]
+    around = [[0, 0], [0, 0], *map(list, zip(window.before, window.behind, strict=True))]
     inside = g("pad", inside, widths=around, value=float(count_include_pad))
     if ceil:
         inside = g("pad", inside, widths=[[0, 0], [0, 0], *([0, s - 1] for s in window.stride)])
@@ -244,12 +259,12 @@ def _with_ends(window: Window, beyond: Sequence[int]) -> list[int]:
 
     Not `ceil_mode`, where a size is known: runtimes don't agree on when the last window is dropped.
     """
-    return [*window.pad, *(pad + more for pad, more in zip(window.pad, beyond, strict=True))]
+    return [*window.before, *(pad + more for pad, more in zip(window.behind, beyond, strict=True))]
 
 
 def _side_by_side(window: Window, x: TensorType, ceil: bool) -> bool:
     """Does each element belong to at most one window, and do all windows lie within `x`?"""
-    if window.stride != window.kernel or any(window.pad) or max(window.dilation) > 1:
+    if window.stride != window.kernel or window.is_padded or max(window.dilation) > 1:
         return False
     return not ceil or all((d % k).constant == 0 for d, k in zip(x.shape[2:], window.kernel, strict=True))
 

@@ -24,7 +24,7 @@ class _Columns(Rules):
 
     kernel: int | list[int]
     stride: int | list[int] = 1
-    pad: int | list[int] = 0
+    pad: int | list[int] | list[list[int]] = 0
     dilation: int | list[int] = 1
 
     def window(self, axes: int) -> Window:
@@ -60,8 +60,8 @@ class Unfold(_Columns, name="unfold", half="moves", mixes={"x": slice(2, None)},
 
         def compute(x: Ref) -> Ref:
             columns = x
-            if any(window.pad):
-                columns = e.node("Pad", x, e.constant([0, 0, *window.pad] * 2, "i64"))
+            if window.is_padded:
+                columns = e.node("Pad", x, e.constant([0, 0, *window.before, 0, 0, *window.behind], "i64"))
             for i, count in enumerate(places):
                 columns = _windows_along(e, columns, window, i, count)
             shape = [*x.type.shape[:2], *map(Dim.of, window.kernel), *places]
@@ -127,7 +127,8 @@ class Fold(_Columns, name="fold", half="f32", mixes={"x": [1, 2], "result": slic
         axes = len(self.size)
         window = self.window(axes)
         n, channels = x.shape[0], x.shape[1] // prod(window.kernel)
-        around = np.zeros([n, channels, *(s + 2 * p for s, p in zip(self.size, window.pad, strict=True))], x.dtype)
+        sizes = [sum(row) for row in zip(self.size, window.before, window.behind, strict=True)]
+        around = np.zeros([n, channels, *sizes], x.dtype)
         places = [d.evaluate({}) for d in window.places(TensorType.of("f32", [n, channels, *self.size]))]
         columns = x.reshape(n, channels, *window.kernel, *places)
         for offset in np.ndindex(*window.kernel):
@@ -136,7 +137,7 @@ class Fold(_Columns, name="fold", half="f32", mixes={"x": [1, 2], "result": slic
                 for o, d, s, count in zip(offset, window.dilation, window.stride, places, strict=True)
             ]
             around[(slice(None), slice(None), *at)] += columns[(slice(None), slice(None), *offset)]
-        inside = [slice(p, p + s) for p, s in zip(window.pad, self.size, strict=True)]
+        inside = [slice(p, p + s) for p, s in zip(window.before, self.size, strict=True)]
         return around[(slice(None), slice(None), *inside)]
 
     def lower(self, e: Emitter, x: Ref) -> Ref:

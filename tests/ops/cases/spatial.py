@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -22,6 +22,11 @@ WINDOWS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
+UNEVEN: list[dict[str, Any]] = [  # for two axes
+    {"pad": [[0, 1], [2, 0]]}, {"pad": [1, [0, 2]], "stride": 2}, {"pad": [[1, 2], [3, 1]], "stride": 3, "dilation": 2},
+    {"pad": "same"}, {"pad": "same", "stride": 2}, {"pad": "same", "stride": [3, 5], "dilation": [2, 1]},
+]  # fmt: skip
+
 TIED = numbers(np.array([0, 0, 1, 1, 0, 2, 2, 0, 1, 0, 0, 2] * 6).reshape(1, 2, 6, 6).tolist())
 BEYOND = numbers(
     [[[[np.nan, 0.1], [np.inf, 0.0], [-np.inf, 0.3], [1e20, -1e20], [3e7, 0.5], [0.2, np.nan], [0.2, 0.1]]]]
@@ -32,6 +37,39 @@ def torch_names(attributes: dict[str, Any]) -> dict[str, Any]:
     """PyTorch's names for the attributes of a window."""
     names = {"pad": "padding", "output_pad": "output_padding", "kernel": "kernel_size", "ceil": "ceil_mode"}
     return {names.get(name, name): value for name, value in attributes.items()}
+
+
+def uneven(op: str, x: str, *weights: str, kernel: list[int], fill: float = 0, **attributes: Any) -> Case:
+    """A row for padding that PyTorch doesn't have: there by `pad` before the operation, or a cut behind it."""
+    function: Callable[..., Any] = getattr(F, op)
+    rest = {name: value for name, value in attributes.items() if name != "pad"}
+    by_axis = {"stride": kernel if "pool" in op else 1, "dilation": 1, **rest}
+    stride, dilation = (
+        v if isinstance(v, list) else [v] * len(kernel) for v in (by_axis["stride"], by_axis["dilation"])
+    )
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+
+    def pairs(sizes: Sequence[int]) -> list[Sequence[int]]:
+        if attributes["pad"] == "same":
+            steps = zip(sizes, stride, spans, strict=True)
+            total = [max(0, (-(-size // step) - 1) * step + span - size) for size, step, span in steps]
+            return [(n // 2, n - n // 2) for n in total]
+        return [p if isinstance(p, list) else (p, p) for p in attributes["pad"]]
+
+    def expected(x: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
+        if "transpose" not in op:
+            around = [side for pair in reversed(pairs(x.shape[2:])) for side in pair]
+            return function(F.pad(x, around, value=fill), *weights, **torch_names(rest))
+        sizes = [size * step for size, step in zip(x.shape[2:], stride, strict=True)]
+        is_same = attributes["pad"] == "same"
+        more = [max(0, step - span) if is_same else 0 for step, span in zip(stride, spans, strict=True)]
+        y = function(x, *weights, **torch_names(rest), output_padding=more)
+        cut = [slice(a, size - b) for size, (a, b) in zip(y.shape[2:], pairs(sizes), strict=True)]
+        return y[..., *cut]
+
+    if "pool" in op:
+        rest["kernel"] = attributes["kernel"] = kernel
+    return case(op if "conv" in op else op[:-2], x, *weights, torch=expected, slack=3, **attributes)
 
 
 def row(op: str, x: str, *weights: str, runs: bool = True, **attributes: Any) -> Case:
@@ -74,13 +112,16 @@ def unpool(x: str, indices: Given, shape: list[int]) -> Case:
 def weight_gradient(x: str, upstream: str, kernel: list[int], **window: Any) -> Case:
     """The gradient of a weight, where `upstream` has a place for each window."""
     axes = len(kernel)
+    sides = [p if isinstance(p, list) else [p, p] for p in window["pad"]] if isinstance(window.get("pad"), list) else []
     sizes = [int(size) for size in x.rstrip("]").split(",")[2:]]
     places = Window.of(kernel, **{k: v for k, v in window.items() if k != "groups"}).places(
         TensorType.of("f32", [1, 1, *sizes])
     )
 
     def expected(x: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
-        per_axis = [window.get(name, default) for name, default in (("stride", 1), ("pad", 0), ("dilation", 1))]
+        x = F.pad(x, [side for pair in reversed(sides) for side in pair])
+        pad = 0 if sides else window.get("pad", 0)
+        per_axis = [window.get("stride", 1), pad, window.get("dilation", 1)]
         lists = [[value] * axes if isinstance(value, int) else value for value in per_axis]
         groups = window.get("groups", 1)
         weight = x.new_zeros([upstream.shape[1], x.shape[1] // groups, *kernel])
@@ -133,6 +174,17 @@ CASES = [
     *(row("conv1d", "f32[2, 3, 9]", "f32[4, 3, 3]", "f32[4]", **w) for w in WINDOWS),
     *(row("conv2d", "f32[2, 3, 9, 8]", "f32[4, 3, 3, 2]", "f32[4]", **w) for w in WINDOWS),
     *(row("conv3d", "f32[1, 2, 7, 6, 8]", "f32[3, 2, 3, 2, 3]", **w) for w in WINDOWS),
+    *(uneven("conv2d", "f32[2, 3, 9, 8]", "f32[4, 3, 3, 2]", "f32[4]", kernel=[3, 2], **w) for w in UNEVEN),
+    *(uneven("conv2d", f"{d}[1, 3, 6, 7]", f"{d}[2, 3, 3, 2]", kernel=[3, 2], pad="same", stride=2) for d in ("f16", "bf16")),
+    uneven("conv1d", "f32[2, 3, 9]", "f32[4, 3, 3]", kernel=[3], pad=[[2, 0]]),
+    uneven("conv3d", "f32[1, 2, 5, 4, 6]", "f32[3, 2, 3, 2, 2]", kernel=[3, 2, 2], pad=[[1, 0], 0, [0, 2]]),
+    *(uneven("conv_transpose2d", "f32[2, 3, 5, 4]", "f32[3, 4, 3, 2]", "f32[4]", kernel=[3, 2], **w) for w in UNEVEN),
+    uneven("conv_transpose1d", "f32[2, 3, 5]", "f32[3, 4, 4]", kernel=[4], pad="same", stride=3),
+    *(uneven(op, "f32[2, 3, 9, 8]", kernel=[3, 2], fill=fill, **w) for w in ({"pad": [1, [0, 1]]}, {"pad": "same"}, {"pad": "same", "stride": 2})
+      for op, fill in (("max_pool2d", -np.inf), ("avg_pool2d", 0))),
+    uneven("max_pool2d", "f32[2, 3, 9, 8]", kernel=[3, 2], fill=-np.inf, pad="same", dilation=3),
+    case("avg_pool", "f32[2, 3, 6]", kernel=2, stride=1, pad="same", count_include_pad=False,
+         torch=lambda x: torch.cat([F.avg_pool1d(x, 2, 1), x[..., -1:]], -1)),
     row("conv1d", "f32[2, 4, 9]", "f32[4, 1, 3]", groups=4, pad=1),
     row("conv2d", "f32[2, 4, 5, 5]", "f32[6, 2, 3, 3]", "f32[6]", groups=2, stride=[2, 1], pad=[0, 2], dilation=[1, 2]),
     row("conv2d", "f32[2, 4, 5, 5]", "f32[8, 1, 3, 3]", groups=4),
@@ -158,6 +210,9 @@ CASES = [
     weight_gradient("f32[2, 34, 5, 5]", "f32[2, 6, {}, {}]", [3, 3], groups=2, pad=1),
     weight_gradient("f32[2, 4, 5, 5]", "f32[2, 8, {}, {}]", [3, 3], groups=4, pad=1),
     weight_gradient("f32[2, 4, 5, 5]", "f32[2, 4, {}, {}]", [3, 2], groups=4, stride=2, pad=1),
+    *(weight_gradient(f"f32[2, {c}, 9, 8]", f"f32[2, {o}, {{}}, {{}}]", [3, 2], groups=g, **w)
+      for w in UNEVEN[:3] for c, o, g in ((3, 4, 1), (17, 4, 1), (34, 6, 2), (4, 4, 4))),
+    weight_gradient("f32[2, 17, 19, 21]", "f32[2, 4, {}, {}]", [3, 2], pad=[[0, 1], [2, 0]]),
     weight_gradient("f32[2, 20, 3, 4]", "f32[2, 7, {}, {}]", [1, 1]),
     weight_gradient("f32[5, 17, 3, 4]", "f32[5, 7, {}, {}]", [3, 4]),
     weight_gradient("f32[5, 3, 6]", "f32[5, 7, {}]", [6], stride=2),
@@ -206,6 +261,8 @@ CASES = [
     windows("f32[1, 2, 90]", 35, stride=4),  # more elements than are cut out one by one
     folded("unfold", "f32[1, 2, 36, 5]", kernel=[34, 2], stride=[1, 2], pad=1),
     folded("unfold", "f32[0, 2, 5, 5]", kernel=3),
+    case("unfold", "f32[2, 3, 5, 4]", kernel=2, pad=[[0, 1], [2, 0]], torch=lambda x: F.unfold(F.pad(x, (2, 0, 0, 1)), 2)),
+    case("fold", "f32[2, 12, 25]", size=[5, 4], kernel=2, pad=[[0, 1], [2, 0]], torch=lambda x: F.fold(x, (6, 6), 2)[:, :, :5, 2:]),
     *(folded("unfold", f"{d}[1, 2, 4, 4]", kernel=2) for d in ("f16", "bf16", "f64")),
     *(windows(f"{d}[1, 2, 4, 4]", 2, pad=1) for d in ("i64", "i16", "u8")),
     *(folded("fold", f"f32[2, 12, {columns(w)}]", kernel=[3, 2], size=[9, 8], **w) for w in WINDOWS),

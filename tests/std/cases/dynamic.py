@@ -56,7 +56,7 @@ CASES = (
         training=BALANCE,
     ),
     Case(
-        "DynamicConv2d(4, kernel=3, pad=1, bank=3)",
+        'DynamicConv2d(4, kernel=3, pad="same", bank=3)',
         lambda: twins.DynamicConv2d(6, 4, (3, 3), 3, padding=1),
         ("f32[b, 6, h, w]",),
         one((1, 6, 5, 5), (4, 6, 7, 4)),
