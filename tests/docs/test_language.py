@@ -9,7 +9,7 @@ import pytest
 from tests.docs.page import ROOT
 from tests.golden import Golden
 from wsdl.diagnostics import limits
-from wsdl.elaborate.bound_names import BUILTINS, VIEWS
+from wsdl.elaborate.bound_names import BUILTINS, NUMBERS, VIEWS
 from wsdl.elaborate.path_patterns import LIMITS
 from wsdl.ir.initializers import INITIALIZERS
 from wsdl.ir.training import COMMON, OPTIMIZERS, SCHEDULES, Option
@@ -75,6 +75,7 @@ WORDS = {
     "dtype": DTYPES,
     "view": VIEWS,
     "function of constants": BUILTINS,
+    "number": NUMBERS,
     "limit": LIMITS,
     "initializer": INITIALIZERS,
     "optimizer": OPTIMIZERS,

@@ -13,12 +13,18 @@ from wsdl.ops import NAMED
 
 ORACLES = {
     **{name: getattr(torch, name) for name in (
-        "square", "reciprocal", "log1p", "expm1", "exp2", "log2", "log10", "tan",
-        "ceil", "trunc", "ones_like", "zeros_like", "isnan", "norm",
+        "square", "reciprocal", "exp2", "erfc", "logit", "frac", "sinc", "deg2rad", "rad2deg", "nan_to_num",
+        "ones_like", "zeros_like", "norm",
+    )},
+    **{name: lambda x, name=name: getattr(torch, name)(x, torch.full_like(x, 2)) for name in (
+        "fmod", "hypot", "xlogy", "isclose",
     )},
     **{name: getattr(torch.nn.functional, name) for name in (
-        "relu6", "hardtanh", "hardsigmoid", "logsigmoid", "softsign",
+        "hardtanh", "tanhshrink", "hardshrink", "softshrink", "celu",
     )},
+    "copysign": lambda x: torch.full_like(x, 2).copysign(x),
+    "lerp": lambda x: x.lerp(torch.full_like(x, 2), 0.25),
+    "logical_xor": lambda x: (x > 0) ^ (x > 2),
     "std": lambda x: x.std(unbiased=False),
     "amax": lambda x: x.amax(0),
     "amin": lambda x: x.amin(0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf, nan, pi
 
 from wsdl.diagnostics import Edit, Problems
 from wsdl.diagnostics.span import Span
@@ -15,6 +16,7 @@ from wsdl.syntax import tree
 
 VIEWS = ("T", "permute", "reshape", "flip")  # names that may follow a dot on a tensor
 BUILTINS = ("len", "per_axis", "frozen")  # functions that are computed when compiling
+NUMBERS = {"inf": inf, "nan": nan, "pi": pi}  # constants of the language
 OF_WAYS = ("rows", "columns", "axes", "member", "members")  # names bound in the body of a way of sharing
 OF_UPDATES = ("step", "total_steps")  # names bound on the right side of an `update`
 MOST_SUGGESTIONS = 50  # each takes time to compute
@@ -63,7 +65,7 @@ def _meant(name: str, bound: list[str]) -> str | None:
     """The name that was probably meant: one of the file, otherwise one of the language."""
     capital = name[:1].isupper()
     own = [n for n in bound if n[:1].isupper() == capital]
-    everything = [*bound, *standard_blocks(), *NAMED, *BUILTINS]
+    everything = [*bound, *standard_blocks(), *NAMED, *BUILTINS, *NUMBERS]
     alike = [n for n in everything if n.lower() == name.lower() or n[:1].isupper() == capital]
     return nearest(name, own) or nearest(name, alike) or nearest(name, DTYPES)
 

@@ -13,6 +13,7 @@ from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.bound_names import (
     ANY,
     BUILTINS,
+    NUMBERS,
     OF_UPDATES,
     OF_WAYS,
     bound_names,
@@ -385,7 +386,8 @@ class _Body:
 
     def name(self, node: tree.Name) -> None:
         name = node.text
-        if name in self.bound or name in NAMED or name in DTYPES or name in BUILTINS or standard_block(name):
+        known = (self.bound, NAMED, DTYPES, BUILTINS, NUMBERS)
+        if any(name in names for names in known) or standard_block(name):
             places = self.bound[name] if name in self.bound else (self.scope.place(name),)
             self.scope.references.add(node.span, *places)
             return

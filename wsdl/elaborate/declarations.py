@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 from wsdl.diagnostics import Edit, Label, limits
 from wsdl.diagnostics.span import Span
@@ -319,6 +320,8 @@ def _misfit(name: str, arguments: dict[str, float], type_: TensorType) -> tuple[
     if not type_.is_float and name not in ("zeros", "ones", "constant"):
         return f"`{name}` draws fractions, which {dtype} can't represent", "use `zeros`, `ones` or `constant(3)`"
     precision = "f32" if dtype == "f64" and name != "constant" else dtype
+    if name != "constant" and not all(map(isfinite, arguments.values())):
+        return f"`{name}` takes finite numbers", None
     if (beyond := next((n for n in arguments.values() if not holds(precision, n)), None)) is not None:
         return f"{beyond:g} is out of range for {precision}", None
     value = arguments.get("value", 0.0)

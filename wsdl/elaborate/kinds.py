@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from math import inf
+from math import inf, isfinite
 from typing import Any
 
 from wsdl.elaborate.items import Item, Layer, Partial, Recipe, as_dim, describe
@@ -41,7 +41,9 @@ class Kind:
         """The converted argument. Raises `Misfit` with a message."""
         try:
             return self.convert(item)
-        except Misfit:
+        except Misfit as misfit:
+            if str(misfit):
+                raise
             known = " known when compiling" if isinstance(item, Dim | Value) else ""
             raise Misfit(f"must be {self.words}{known}, not {describe(item)}") from None
 
@@ -79,8 +81,8 @@ def _integer(low: int, high: float = inf) -> Callable[[Item], int]:
 
 
 def _share(item: Item) -> float:
-    number = _float(item)
-    if 0 < number < inf:
+    number: float = FINITE.convert(item)
+    if number > 0:
         return number
     raise Misfit
 
@@ -95,9 +97,16 @@ def _float(item: Item) -> float:
     return float(NUMBER.convert(item))
 
 
+def _finite(item: Item) -> int | float:
+    number: int | float = NUMBER.convert(item)
+    if isinstance(number, float) and not isfinite(number):
+        raise Misfit(f"must be finite, not {number}")
+    return number
+
+
 def _pair(item: Item) -> list[float]:
     if isinstance(item, list) and len(item) == 2:
-        return [_float(i) for i in item]
+        return [float(_finite(i)) for i in item]
     raise Misfit
 
 
@@ -117,12 +126,13 @@ def either(*kinds: Kind) -> Kind:
         return kinds[0]
 
     def convert(item: Item) -> Any:
+        why = ""
         for kind in kinds:
             try:
                 return kind.convert(item)
-            except Misfit:
-                continue
-        raise Misfit
+            except Misfit as misfit:
+                why = why or str(misfit)
+        raise Misfit(why)
 
     return Kind(" or ".join(kind.words for kind in kinds), convert)
 
@@ -130,6 +140,7 @@ def either(*kinds: Kind) -> Kind:
 INT = Kind("an integer", _one_of(int))
 NUMBER = Kind("a number", _one_of(int, float))
 FLOAT = Kind("a number", _float)
+FINITE = Kind("a number", lambda item: float(_finite(item)))
 BOOL = Kind("`true` or `false`", _one_of(bool))
 STRING = Kind("a string", _one_of(str))
 NONE = Kind("`none`", _one_of(type(None)))
@@ -155,7 +166,7 @@ CONFIGURATION = {
 # The annotations of an operation's attributes.
 _ATTRIBUTES = {
     "int": INT,
-    "float": NUMBER,
+    "float": Kind("a number", _finite),
     "bool": BOOL,
     "str": STRING,
     "Dim": Kind("a size", _size),
@@ -165,8 +176,8 @@ _ATTRIBUTES = {
 
 # The options of optimizers and schedules. A schedule isn't an item; it is handled separately.
 OPTIONS = {
-    "rate": Kind("a number or a schedule", _float),
-    "number": FLOAT,
+    "rate": Kind("a number or a schedule", FINITE.convert),
+    "number": FINITE,
     "count": INT,
     "pair": Kind("a list of two numbers", _pair),
     "switch": BOOL,
@@ -174,9 +185,10 @@ OPTIONS = {
 
 
 @cache
-def attribute(annotation: str) -> Kind:
-    """The kind of an operation's attribute: `int | list[int] | None`."""
-    return either(*map(_annotated, annotation.replace(" ", "").split("|")))
+def attribute(annotation: str, is_unbounded: bool = False) -> Kind:
+    """The kind of an operation's attribute, `int | list[int] | None`; an unbounded number may be infinite or NaN."""
+    kinds = annotation.replace(" ", "").split("|")
+    return either(*(NUMBER if is_unbounded and kind == "float" else _annotated(kind) for kind in kinds))
 
 
 def _annotated(annotation: str) -> Kind:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wsdl.diagnostics import Edit, Label
-from wsdl.elaborate.bound_names import OF_WAYS, bound_names, unknown_name
+from wsdl.elaborate.bound_names import NUMBERS, OF_WAYS, bound_names, unknown_name
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, Frame, Item, Layer, Partial, Recipe, describe
@@ -25,6 +25,8 @@ def name(node: tree.Name, frame: Frame, context: Context) -> Item:
         return NAMED[node.text]
     if node.text in DTYPES:
         return node.text
+    if node.text in NUMBERS:
+        return NUMBERS[node.text]
     reported = (
         context.report.is_reported(node.span)
         or (frame.layer.definition.node.name.span, node.text) in frame.scope.unknown

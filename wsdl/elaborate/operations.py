@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from math import isfinite
 
 from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.span import Span
@@ -215,7 +216,8 @@ def _converted(
             continue
         try:
             if parameter.kind == "attribute":
-                attributes[parameter.name] = attribute(parameter.annotation).fit(argument.item)
+                is_unbounded = parameter.name in operation.unbounded
+                attributes[parameter.name] = attribute(parameter.annotation, is_unbounded).fit(argument.item)
             elif parameter.kind == "operands":
                 if not isinstance(argument.item, list | tuple) or not argument.item:
                     raise Misfit(f"must be a list of tensors, not {describe(argument.item)}")
@@ -258,7 +260,8 @@ def _tensor(item: Item, like: DType | None, span: Span, context: Context) -> Val
         return context.builder.constant(item, TensorType.of("bool"), span)
     values, shape = _flattened(item)
     if any(isinstance(n, float) for n in values) and like is not None and like not in ("f16", "bf16", "f32", "f64"):
-        raise Misfit(f"is a fraction, but the other operand is {like}", "convert the tensor: `cast(…, f32)`")
+        what = "a fraction" if all(map(isfinite, values)) else "no integer"
+        raise Misfit(f"is {what}, but the other operand is {like}", "convert the tensor: `cast(…, f32)`")
     dtype: DType = like or (context.where.dtype if any(isinstance(n, float) for n in values) else "i64")
     beyond = next((n for n in values if not holds(dtype, n)), None)
     if beyond is not None:

@@ -7,7 +7,7 @@ from wsdl.elaborate.context import Context, Requests
 from wsdl.elaborate.control import statement_steps
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import ArgumentValue, Frame, has_poison
-from wsdl.elaborate.kinds import FLOAT, Misfit
+from wsdl.elaborate.kinds import FINITE, Misfit
 from wsdl.elaborate.losses import auxiliary_loss
 from wsdl.elaborate.optimizers import optimizer_of, rate_of
 from wsdl.elaborate.path_patterns import freeze_request, group_request, limit_request, load_request, path_or_none
@@ -53,7 +53,7 @@ def loss(node: tree.Loss, frame: Frame, context: Context) -> None:
 def loss_weight(node: tree.LossWeight, frame: Frame, context: Context) -> None:
     item = evaluate(node.value, frame, context)
     try:
-        _requests(context).weights[node.name.text] = LossWeight(FLOAT.fit(item), node.name.span)
+        _requests(context).weights[node.name.text] = LossWeight(FINITE.fit(item), node.name.span)
     except Misfit as misfit:
         if not has_poison(item):
             context.error("E0225", node.value.span, f"the weight of a loss {misfit}", applied=False)

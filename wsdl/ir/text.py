@@ -18,6 +18,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from itertools import count
+from math import inf, nan
 
 from wsdl.diagnostics.span import Source, Span
 from wsdl.ir.dims import Dim
@@ -244,7 +245,7 @@ def _parsed(text: str) -> Attribute:
         return _dim(text[1:-1])
     if text.startswith("["):
         return [_parsed(part) for part in _split(text[1:-1])]
-    words: dict[str, Attribute] = {"true": True, "false": False, "none": None}
+    words: dict[str, Attribute] = {"true": True, "false": False, "none": None, "inf": inf, "-inf": -inf, "nan": nan}
     if text in words:
         return words[text]
     value = ast.literal_eval(text)

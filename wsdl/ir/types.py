@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Literal, get_args
 
 from wsdl.ir.dims import Dim, Terms, product, same
@@ -29,7 +30,9 @@ RANGE: dict[DType, tuple[float, float]] = {  # the smallest and the largest numb
 
 
 def holds(dtype: DType, number: float) -> bool:
-    """Whether a number is in the range of a dtype."""
+    """Whether a number is in the range of a dtype; floats hold infinity and NaN."""
+    if isinstance(number, float) and not isfinite(number):
+        return dtype in FLOATS
     low, high = RANGE.get(dtype, (number, number))
     return low <= number <= high
 

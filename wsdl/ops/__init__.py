@@ -11,6 +11,7 @@ from wsdl.ops import (
     dropout,
     einsum,
     elementwise,
+    functions,
     gradient,
     grid_sample,
     index,
@@ -33,9 +34,9 @@ from wsdl.ops._define import NAMED, OPERATIONS, Operation
 from wsdl.ops._errors import OpError, collecting_assumptions
 
 FAMILIES = (
-    elementwise, activations, matmul, einsum, reduce, distribution, shape, movement, pad, creation, index, partition,
-    conv, conv_gradients, unfold, pool, resize, grid_sample, norm, batch_norm, attention, loss, loss_pairs, dropout,
-    random, gradient, recurrent,
+    elementwise, functions, activations, matmul, einsum, reduce, distribution, shape, movement, pad, creation, index,
+    partition, conv, conv_gradients, unfold, pool, resize, grid_sample, norm, batch_norm, attention, loss, loss_pairs,
+    dropout, random, gradient, recurrent,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "NAMED", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]

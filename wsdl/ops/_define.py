@@ -58,6 +58,7 @@ class Rules:
     steps_along: ClassVar[str | None]
     reduces: ClassVar[Mixes] = {}
     f32_operands: ClassVar[Sequence[str]] = ()
+    unbounded: ClassVar[Sequence[str]] = ()
     integer_operands: ClassVar[Sequence[str]] = ()
     elementwise: ClassVar[bool] = False
     random: ClassVar[bool] = False
@@ -205,6 +206,7 @@ class Operation:
         self.half: HalfRule = getattr(rules, "half", "f32")
         self.elementwise, self.flat = rules.elementwise, rules.no_gradient
         self.f32_operands, self.integer_operands = rules.f32_operands, rules.integer_operands
+        self.unbounded = rules.unbounded
         self.training, self.at_inference = rules.training, rules.at_inference
         self.gives, self.expects = rules.gives, rules.expects
         self.output_axis, self.expanded_by = rules.output_axis, rules.expanded_by

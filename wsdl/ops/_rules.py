@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from itertools import pairwise
+from math import isfinite
 
 from wsdl.ir.dims import Dim
-from wsdl.ir.types import TensorType, shape_text
+from wsdl.ir.types import INTEGERS, DType, TensorType, holds, shape_text
 from wsdl.ops._errors import OpError, require_equal
 
 # -- dtypes ------------------------------------------------------------------------------------------------------------
@@ -61,6 +62,18 @@ def same_dtype(argument: str, first: TensorType, *others: TensorType) -> None:
                 else f"`cast({argument}, {first.dtype})` converts it",
                 code="E0403",
             )
+
+
+def element(value: float, dtype: DType, argument: str) -> None:
+    """Check that a tensor of this dtype can hold a number."""
+    if dtype == "bool" or isinstance(value, bool):
+        return
+    if dtype in INTEGERS and isinstance(value, float) and not value.is_integer():
+        what = "a fraction" if isfinite(value) else "no integer"
+        raise OpError(f"{value} is {what}, but {dtype} holds integers", argument=argument, code="E0403")
+    if not holds(dtype, value):
+        message = f"{value} is {'less' if value < 0 else 'more'} than {dtype} can hold"
+        raise OpError(message, argument=argument, code="E0414")
 
 
 def image(x: TensorType, argument: str = "x") -> TensorType:

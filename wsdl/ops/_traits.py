@@ -57,6 +57,7 @@ class Traits(TypedDict, total=False):
     mixes: Mixes
     reduces: Mixes  # other axes along which results of parts can be merged into the result of the whole, by `merge`
     f32_operands: Sequence[str]  # may be f32 where the others have 16 bits
+    unbounded: Sequence[str]  # attributes that may be infinite or NaN: elements and limits of elements
     integer_operands: Sequence[str]  # hold integers, whatever the others hold: indices, labels
     elementwise: bool  # an element of the result depends on one of each operand
     steps_along: str | None  # the attribute with axes, of an operation on one operand that takes all steps of a loop

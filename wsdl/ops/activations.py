@@ -7,14 +7,15 @@ from functools import partial
 
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
+from wsdl.ops import _declare
+from wsdl.ops._declare import Gradients
 from wsdl.ops._define import Elementwise
 from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
 from wsdl.ops._lowering import float_node
 from wsdl.ops._rules import floating, one_of
 from wsdl.ops.build import Build
-from wsdl.ops.elementwise import erf_of, unary
+from wsdl.ops.functions import erf_of
 
-Gradients = dict[str, Value]
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
@@ -26,6 +27,24 @@ def _mish_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
     bent = g("tanh", g("softplus", x))
     steep = g.mul(g.one_minus(g.mul(bent, bent)), g("sigmoid", x), x)
     return g.mul(dy, g("add", bent, steep))
+
+
+def _logsigmoid(e: Emitter, x: Ref) -> Ref:
+    return e.node("Neg", float_node(e, "Softplus", e.node("Neg", x).typed(x.type)))
+
+
+def _relu6_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
+    """0 at both limits, as in PyTorch."""
+    return g.mul(dy, g.mask(g("greater", x, 0.0), x.type), g.mask(g("less", x, 6.0), x.type))
+
+
+def _softsign_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
+    beside = g("add", g("abs", x), 1.0)
+    return g("div", dy, g.mul(beside, beside))
+
+
+def _hardsigmoid_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
+    return g.mul(dy, g.mask(g("less", g("abs", x), 3.0), x.type), 1 / 6)
 
 
 def _hardswish_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
@@ -46,11 +65,14 @@ def _silu_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
     return g.mul(dy, g("add", s, g.mul(y, g.one_minus(s))))
 
 
-activation = partial(unary, family=__name__)
+activation = partial(_declare.unary, family=__name__)
 
 # fmt: off
 activation("relu", floating, "Relu", lambda np, x: np.maximum(x, 0), "`max(x, 0)`. ONNX Relu.",
            lambda g, dy, x, y: g.mul(dy, g.mask(g("cast", y, dtype="bool"), y.type)), half="widest")
+activation("relu6", floating, lambda e, x: e.node("Min", e.node("Relu", x), e.constant(6, x.type.dtype)),
+           lambda np, x: np.clip(x, 0, 6), "`x` limited to 0 and 6. ONNX Relu and Min.", _relu6_gradient,
+           half="widest")
 activation("silu", floating, lambda e, x: e.node("Mul", x, e.node("Sigmoid", x)), lambda np, x: x / (1 + np.exp(-x)),
            "`x * sigmoid(x)`, also called swish. ONNX Sigmoid and Mul.", _silu_gradient, half="widest")
 activation("softplus", floating, "Softplus", lambda np, x: np.logaddexp(x, 0), "`log(1 + exp(x))`. ONNX Softplus.",
@@ -59,6 +81,14 @@ activation("tanh", floating, "Tanh", lambda np, x: np.tanh(x), "The hyperbolic t
            lambda g, dy, x, y: g.mul(dy, g.one_minus(g.mul(y, y))), half="f32")
 activation("sigmoid", floating, "Sigmoid", lambda np, x: 1 / (1 + np.exp(-x)), "`1 / (1 + exp(-x))`. ONNX Sigmoid.",
            lambda g, dy, x, y: g.mul(dy, y, g.one_minus(y)), half="f32", gives="probabilities")
+activation("logsigmoid", floating, _logsigmoid, lambda np, x: -np.logaddexp(-x, 0),
+           "`log(sigmoid(x))`, without overflow. ONNX Softplus and Neg.",
+           lambda g, dy, x, y: g.mul(dy, g("sigmoid", g("neg", x))), half="f32", gives="log probabilities")
+activation("softsign", floating, "Softsign", lambda np, x: x / (1 + np.abs(x)), "`x / (1 + abs(x))`. ONNX Softsign.",
+           _softsign_gradient, half="widest")
+activation("hardsigmoid", floating, lambda e, x: float_node(e, "HardSigmoid", x, alpha=1 / 6, beta=0.5),
+           lambda np, x: np.clip(x / 6 + 0.5, 0, 1), "`clip(x / 6 + 0.5, 0, 1)`. ONNX HardSigmoid.",
+           _hardsigmoid_gradient, half="widest", gives="probabilities")
 activation("selu", floating, lambda e, x: float_node(e, "Selu", x),
            lambda np, x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(x)),
            "`elu` with the `alpha` and the scale that keep mean 0 and variance 1 (Klambauer et al. 2017). ONNX Selu.",

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
-from wsdl.ir.types import INTEGERS, DType, TensorType, holds
+from wsdl.ir.types import DType, TensorType
 from wsdl.ops._define import Rules
 from wsdl.ops._errors import OpError
 from wsdl.ops._interfaces import Array, Emitter, Numbers, NumPy, Ref, Types
 from wsdl.ops._lowering import cast_to, expanded, not_negative, size_of, squeezed, unsqueezed
-from wsdl.ops._rules import axis_of
+from wsdl.ops._rules import axis_of, element
 from wsdl.ops.build import Build
 
 NO_OPERAND = "it depends on no tensor"
@@ -50,7 +50,7 @@ def _is_regular(value: object, shape: Sequence[int]) -> bool:
 # -- filled tensors ----------------------------------------------------------------------------------------------------
 
 
-class Full(Rules, name="full", half="makes", mixes={}, steps_along=None, no_gradient=NO_OPERAND):
+class Full(Rules, name="full", half="makes", mixes={}, steps_along=None, no_gradient=NO_OPERAND, unbounded=["value"]):
     """A tensor that holds one value everywhere. ONNX Expand.
 
     full([n, 2], 0.5) -> f32[n, 2]
@@ -61,14 +61,7 @@ class Full(Rules, name="full", half="makes", mixes={}, steps_along=None, no_grad
     dtype: DType = "f32"
 
     def infer(self) -> TensorType:
-        if self.dtype != "bool" and not isinstance(self.value, bool):
-            if self.dtype in INTEGERS and isinstance(self.value, float):
-                raise OpError(
-                    f"{self.value} is a fraction, but {self.dtype} holds integers", argument="value", code="E0403"
-                )
-            if not holds(self.dtype, self.value):
-                message = f"{self.value} is {'less' if self.value < 0 else 'more'} than {self.dtype} can hold"
-                raise OpError(message, argument="value", code="E0414")
+        element(self.value, self.dtype, "value")
         return TensorType.of(self.dtype, _sizes(self.shape))
 
     def reference(self, np: NumPy) -> Array:

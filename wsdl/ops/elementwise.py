@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from types import new_class
-from typing import Any, Unpack
 
 from wsdl.ir.dtypes import NUMPY, dtype_of
 from wsdl.ir.graph import Value
 from wsdl.ir.types import INTEGERS, RANGE, DType, TensorType, holds
-from wsdl.ops import _division
+from wsdl.ops import _declare, _division
+from wsdl.ops._declare import STEPS, TRUTH, Gradients, Lowering
 from wsdl.ops._define import Elementwise
 from wsdl.ops._errors import OpError
 from wsdl.ops._interfaces import Array, Emitter, Numbers, NumPy, Ref, Types
-from wsdl.ops._lowering import cast_to, chosen, float_node, widely
+from wsdl.ops._lowering import cast_to, chosen, widely
 from wsdl.ops._rules import boolean, broadcast, floating, numeric, same_dtype, signed
-from wsdl.ops._traits import Traits
 from wsdl.ops.build import Build
-
-Rule = Callable[..., TensorType]
-Reference = Callable[..., Array]
-Lowering = Callable[..., Ref]
-Gradients = dict[str, Value]
-FROM_22 = ("Round", "Sin", "Cos", "Softplus")  # take bf16 from opset 22 on
 
 
 def _as_is(x: TensorType, argument: str = "x") -> TensorType:
@@ -42,98 +34,8 @@ def _not_divisible(x: TensorType, argument: str = "x") -> TensorType:
     return floating(x, argument)
 
 
-def unary(
-    name: str,
-    rule: Rule,
-    lower: str | Lowering | None = None,
-    reference: Reference | None = None,
-    doc: str = "",
-    gradient: str | Callable[..., Value] | None = None,
-    family: str = __name__,
-    **traits: Unpack[Traits],
-) -> None:
-    """Declare an elementwise operation on `x`; its family is that of the module.
-
-    `lower` is an ONNX operator or a function; `gradient` is a function of (g, dy, x, y), or why there is none.
-    """
-
-    def infer(x: TensorType) -> TensorType:
-        return rule(x)
-
-    def backward(g: Build, dy: Value, y: Value, x: Value) -> Gradients:
-        assert callable(gradient)
-        return {"x": gradient(g, dy, x, y)}
-
-    dtype = "bool" if rule is boolean else "f32"
-    doc = f"{doc}\n\n    {name}(x: {dtype}[n, t]) -> {dtype}[n, t]"
-    rules = {"infer": infer, "reference": reference, "lower": _lowering(lower)}
-    _declare(name, doc, family, rules, gradient, backward, traits)
-
-
-def binary(
-    name: str,
-    rule: Rule,
-    lower: str | Lowering | None = None,
-    reference: Reference | None = None,
-    doc: str = "",
-    gradient: str | Callable[..., tuple[Value, Value]] | None = None,
-    demand: Callable[..., None] | None = None,
-    **traits: Unpack[Traits],
-) -> None:
-    """Declare an elementwise operation on `a` and `b`.
-
-    `lower` is an ONNX operator or a function; `gradient` returns those of `a` and `b` from (g, dy, a, b, y), or says
-    why there is none.
-    """
-
-    def infer(a: TensorType, b: TensorType) -> TensorType:
-        rule(a, "a")
-        rule(b, "b")
-        same_dtype("b", a, b)
-        return TensorType("bool" if gradient is TRUTH else a.dtype, broadcast(a.shape, b.shape))
-
-    def backward(g: Build, dy: Value, y: Value, a: Value, b: Value) -> Gradients:
-        assert callable(gradient)
-        return dict(zip(("a", "b"), gradient(g, dy, a, b, y), strict=True))
-
-    dtype = "bool" if rule is boolean else "f32"
-    doc = f"{doc}\n\n    {name}(a: {dtype}[n, t], b: {dtype}[t]) -> {'bool' if gradient is TRUTH else dtype}[n, t]"
-    rules = {"infer": infer, "reference": reference, "lower": _lowering(lower), "demand": demand}
-    _declare(name, doc, __name__, rules, gradient, backward, traits)
-
-
-def _declare(
-    name: str, doc: str, family: str, rules: Mapping[str, Any], gradient: object, backward: Any, traits: Traits
-) -> None:
-    """Declare an operation without attributes, whose rules are functions: `backward` too, unless `gradient` says why
-    not."""
-    if isinstance(gradient, str):
-        traits["no_gradient"] = gradient
-    elif gradient is not None:
-        rules = {**rules, "gradient": backward}
-    given_rules = {rule: staticmethod(function) for rule, function in rules.items() if function is not None}
-    new_class(
-        name, (Elementwise,), {"name": name, "doc": doc, "family": family, **traits}, lambda c: c.update(given_rules)
-    )
-
-
-def _lowering(lower: str | Lowering | None) -> Lowering | None:
-    """An ONNX operator as a rule."""
-    if not isinstance(lower, str):
-        return lower
-
-    def append(e: Emitter, *operands: Ref) -> Ref:
-        return float_node(e, lower, *operands) if lower in FROM_22 else e.node(lower, *operands)
-
-    return append
-
-
 def _wide(op_type: str) -> Lowering:
     return lambda e, a, b: widely(e, lambda a, b: e.node(op_type, a, b), a, b)
-
-
-def erf_of(np: NumPy, x: Array) -> Array:
-    return np.vectorize(math.erf, otypes=[np.float64])(x)
 
 
 def _mod_gradient(g: Build, dy: Value, a: Value, b: Value, y: Value) -> tuple[Value, Value]:
@@ -175,8 +77,16 @@ def _no_fraction(types: Types, constants: Numbers) -> None:
         raise OpError(f"an integer to the power of {exponent} is a fraction", argument="b", help=help, code="E0403")
 
 
-TRUTH = "it is true or false, with nothing in between"
-STEPS = "it stays the same except where it jumps"
+def _trunc(e: Emitter, x: Ref) -> Ref:
+    return e.node("Where", e.node("Less", x, e.constant(0, x.type.dtype)), e.node("Ceil", x), e.node("Floor", x))
+
+
+def _isinf(e: Emitter, x: Ref) -> Ref:
+    """The operator takes 16-bit floats from opset 20 on."""
+    return e.node("IsInf", x if e.opset >= 20 or x.type.dtype in ("f32", "f64") else cast_to(e, x, "f32"))
+
+
+unary, binary = partial(_declare.unary, family=__name__), partial(_declare.binary, family=__name__)
 
 
 # fmt: off
@@ -220,7 +130,7 @@ binary("logical_and", boolean, "And", lambda np, a, b: a & b, "`a and b`, of boo
 binary("logical_or", boolean, "Or", lambda np, a, b: a | b, "`a or b`, of bools. ONNX Or.", TRUTH, half="as is")
 unary("logical_not", boolean, "Not", lambda np, x: ~x, "`not x`, of bools. ONNX Not.", TRUTH, half="as is")
 
-# -- functions of one element ------------------------------------------------------------------------------------------
+# -- signs and rounding ------------------------------------------------------------------------------------------------
 
 unary("neg", signed, "Neg", lambda np, x: -x, "`-x`. ONNX Neg.", lambda g, dy, x, y: g("neg", dy), half="widest")
 unary("abs", numeric, "Abs", lambda np, x: np.abs(x), "The absolute value. ONNX Abs.",
@@ -229,27 +139,26 @@ unary("sign", numeric, "Sign", lambda np, x: np.sign(x), "-1, 0 or 1. ONNX Sign.
 unary("floor", floating, "Floor", lambda np, x: np.floor(x), "Rounded down. ONNX Floor.", STEPS, half="widest")
 unary("round", floating, "Round", lambda np, x: np.round(x),
       "Rounded to the nearest; halves to even. ONNX Round.", STEPS, half="widest")
-unary("exp", floating, "Exp", lambda np, x: np.exp(x), "`e ** x`. ONNX Exp.", lambda g, dy, x, y: g.mul(dy, y),
-      half="f32")
-unary("log", floating, "Log", lambda np, x: np.log(x), "The natural logarithm. ONNX Log.",
-      lambda g, dy, x, y: g("div", dy, x), half="f32")
-unary("sqrt", floating, "Sqrt", lambda np, x: np.sqrt(x), "The square root. ONNX Sqrt.",
-      lambda g, dy, x, y: g("div", dy, g.mul(y, 2.0)), half="widest")
-unary("rsqrt", floating, lambda e, x: e.node("Reciprocal", e.node("Sqrt", x)), lambda np, x: 1 / np.sqrt(x),
-      "`1 / sqrt(x)`. ONNX Sqrt and Reciprocal.", lambda g, dy, x, y: g.mul(dy, y, y, y, -0.5), half="f32")
-unary("sin", floating, "Sin", lambda np, x: np.sin(x), "The sine, of radians. ONNX Sin.",
-      lambda g, dy, x, y: g.mul(dy, g("cos", x)), half="widest")
-unary("cos", floating, "Cos", lambda np, x: np.cos(x), "The cosine, of radians. ONNX Cos.",
-      lambda g, dy, x, y: g("neg", g.mul(dy, g("sin", x))), half="widest")
-unary("erf", floating, "Erf", erf_of, "The error function. ONNX Erf.",
-      lambda g, dy, x, y: g.mul(dy, g("exp", g("neg", g.mul(x, x))), 2 / math.sqrt(math.pi)), half="f32")
+unary("ceil", floating, "Ceil", lambda np, x: np.ceil(x), "Rounded up. ONNX Ceil.", STEPS, half="widest")
+unary("trunc", floating, _trunc, lambda np, x: np.trunc(x), "Rounded towards zero. ONNX Floor, Ceil, Less and Where.",
+      STEPS, half="widest")
+
+# -- infinity and NaN --------------------------------------------------------------------------------------------------
+
+unary("isnan", floating, "IsNaN", lambda np, x: np.isnan(x), "Whether a number is NaN, as bool. ONNX IsNaN.", TRUTH,
+      half="widest")
+unary("isinf", floating, _isinf, lambda np, x: np.isinf(x),
+      "Whether a number is infinity or minus infinity, as bool. ONNX IsInf.", TRUTH, half="widest")
+unary("isfinite", floating, lambda e, x: e.node("Less", e.node("Abs", x), e.constant(math.inf, x.type.dtype)),
+      lambda np, x: np.isfinite(x), "Whether a number is neither infinite nor NaN, as bool. ONNX Abs and Less.", TRUTH,
+      half="widest")
 # fmt: on
 
 
 # -- with parameters ---------------------------------------------------------------------------------------------------
 
 
-class Clip(Elementwise, name="clip", half="widest"):
+class Clip(Elementwise, name="clip", half="widest", unbounded=["min", "max"]):
     """`x` limited to `min` and `max`; either may be left out. ONNX Clip.
 
     clip(x: f32[n, t]) -> f32[n, t]
@@ -260,6 +169,8 @@ class Clip(Elementwise, name="clip", half="widest"):
 
     def infer(self, x: TensorType) -> TensorType:
         for name, limit in ("min", self.min), ("max", self.max):
+            if limit != limit:
+                raise OpError(f"`{name}` is NaN", argument=name, code="E0414")
             if isinstance(limit, float) and not numeric(x).is_float:
                 raise OpError(f"`{name}` must be an integer, because `x` is {x}", argument=name, code="E0403")
         if x.is_integer and self.min is not None and self.min > RANGE[x.dtype][1]:

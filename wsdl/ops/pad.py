@@ -11,14 +11,21 @@ from wsdl.ops._define import Rules
 from wsdl.ops._errors import OpError
 from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
 from wsdl.ops._lowering import axes_tensor, widely
-from wsdl.ops._rules import one_of
+from wsdl.ops._rules import element, one_of
 from wsdl.ops.build import Build
 
 NUMPY_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 Widths = Sequence[Sequence[Dim]]
 
 
-class Pad(Rules, name="pad", half="moves", mixes={"x": lambda op, x: _padded_axes(op.widths)}, steps_along=None):
+class Pad(
+    Rules,
+    name="pad",
+    half="moves",
+    mixes={"x": lambda op, x: _padded_axes(op.widths)},
+    steps_along=None,
+    unbounded=["value"],
+):
     """`x` padded: `widths` has a pair for each axis, how many elements before and how many after it. ONNX Pad.
 
     The `mode` `constant` pads with `value`, the others with elements of `x`: `reflect` mirrors them at the last one,
@@ -42,6 +49,7 @@ class Pad(Rules, name="pad", half="moves", mixes={"x": lambda op, x: _padded_axe
             raise OpError(
                 "a width can't be negative", argument="widths", help="a slice makes `x` smaller", code="E0414"
             )
+        element(self.value, x.dtype, "value")
         if self.mode != "constant":
             if self.value:
                 raise OpError(f"`value` is for `constant`, but `mode` is `{self.mode}`", argument="value", code="E0414")

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from tests.ops.case import FLOATS, INTEGERS, SIGNED, Case, below, case, nonzero, numbers, positive, special
 
-NO_F64 = ("erf", "leaky_relu", "elu", "gelu", "softplus", "selu", "mish", "hardswish")  # no kernels in ONNX Runtime
+NO_F64 = (
+    "erf", "leaky_relu", "elu", "gelu", "softplus", "selu", "mish", "hardswish", "hardsigmoid", "softsign",
+    "logsigmoid", "logaddexp", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "asinh", "acosh", "atanh",
+)  # no kernels in ONNX Runtime  # fmt: skip
 
 
 def _kernel(op: str, dtype: str) -> bool:
@@ -38,6 +42,18 @@ def unary(
     return cases + ([case(op, special(), torch=function)] if "f32" in dtypes and op not in ("sin", "cos") else [])
 
 
+def logaddexp(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """`torch.logaddexp`, with a gradient at equal infinities."""
+    equal = (a == b) & a.isinf()
+    return torch.where(equal, (a + b) / 2, torch.logaddexp(torch.where(equal, 0, a), torch.where(equal, 0, b)))
+
+
+def hardsigmoid(x: torch.Tensor) -> torch.Tensor:
+    """`F.hardsigmoid`, which PyTorch differentiates once only."""
+    return F.relu6(x + 3) / 6
+
+
+COORDINATES = np.array([-np.inf, -2.0, -1.0, 0.0, 1e-20, 1.0, 3e20, np.inf])
 F32_FIRST = ("f32", "f16", "bf16", "f64")
 NUMBERS = ("f32", "f16", "bf16", "f64", *INTEGERS)
 
@@ -82,16 +98,49 @@ CASES = [
     *(c for c in unary("sign", torch.sign, F32_FIRST + INTEGERS) if "nan" not in c.name),
     *unary("floor", torch.floor, F32_FIRST),
     *unary("round", torch.round, F32_FIRST),
+    *unary("ceil", torch.ceil, F32_FIRST),
+    *unary("trunc", torch.trunc, F32_FIRST),
+    *unary("isnan", torch.isnan, F32_FIRST),
+    *unary("isinf", torch.isinf, F32_FIRST),
+    *unary("isfinite", torch.isfinite, F32_FIRST),
     *unary("exp", torch.exp, F32_FIRST),
+    *unary("expm1", torch.expm1, F32_FIRST),
+    case("expm1", numbers([1e-7, -1e-7, 1e-30, -20.0, 80.0]), torch=torch.expm1),
+    *unary("log1p", torch.log1p, F32_FIRST, least=-0.9),
+    case("log1p", numbers([1e-7, -1e-7, 1e-30, -1.0, -0.99, 1e7, 1e30]), torch=torch.log1p),
+    *unary("log2", torch.log2, F32_FIRST, least=0.1),
+    *unary("log10", torch.log10, F32_FIRST, least=0.1),
+    *binary("logaddexp", torch.logaddexp, F32_FIRST),
+    case("logaddexp", special(), numbers([0.0]), torch=torch.logaddexp),
+    case("logaddexp", special(), numbers([-np.inf]), torch=logaddexp),
+    case("logaddexp", numbers([np.inf, -np.inf, 700.0]), numbers([np.inf, -np.inf, 700.0]), torch=logaddexp),
     *unary("log", torch.log, F32_FIRST, least=0.1),
     *unary("sqrt", torch.sqrt, F32_FIRST, least=0.0),
     *unary("rsqrt", torch.rsqrt, F32_FIRST, least=0.1),
     *unary("sin", torch.sin, F32_FIRST),
     *unary("cos", torch.cos, F32_FIRST),
+    *unary("tan", torch.tan, F32_FIRST),
+    *unary("asin", torch.asin, F32_FIRST),
+    *unary("acos", torch.acos, F32_FIRST),
+    *(case(op, numbers([-1.0, 1.0]), torch=getattr(torch, op)) for op in ("asin", "acos", "atanh")),
+    *unary("atan", torch.atan, F32_FIRST),
+    *binary("atan2", torch.atan2, F32_FIRST),
+    case("atan2", numbers(COORDINATES), numbers(COORDINATES[:, None]), torch=torch.atan2),
+    *unary("sinh", torch.sinh, F32_FIRST),
+    *unary("cosh", torch.cosh, F32_FIRST),
+    *unary("asinh", torch.asinh, F32_FIRST),
+    *unary("acosh", torch.acosh, F32_FIRST, least=1.1),
+    *unary("atanh", torch.atanh, F32_FIRST),
     *unary("erf", torch.erf, F32_FIRST),
     *unary("tanh", torch.tanh, F32_FIRST),
     *unary("sigmoid", torch.sigmoid, F32_FIRST),
     *unary("relu", torch.relu, F32_FIRST),
+    *unary("relu6", F.relu6, F32_FIRST),
+    case("relu6", numbers([-1.0, 0.0, 3.0, 6.0, 7.0]), torch=F.relu6),
+    *unary("logsigmoid", F.logsigmoid, F32_FIRST),
+    *(c for c in unary("softsign", F.softsign, F32_FIRST) if "inf" not in c.name),
+    *unary("hardsigmoid", hardsigmoid, F32_FIRST),
+    case("hardsigmoid", numbers([-4.0, -3.0, -2.9, 0.0, 2.9, 3.0, 4.0]), torch=hardsigmoid),
     *unary("silu", F.silu, F32_FIRST),
     *unary("softplus", F.softplus, F32_FIRST),
     *unary("leaky_relu", F.leaky_relu, F32_FIRST),
