@@ -18,18 +18,15 @@ FETCHED += japanese_vowels/train shakespeare/train words/train reviews/train sni
 DATA    := $(FETCHED:%=examples/data/%.npz)
 SKLEARN := scikit-learn==1.7.2
 PORT    ?= 8000
-ALONE   := unshare --map-root-user --net sh -c 'ip link set lo up && exec "$$@"' sh    # only the loopback
+ALONE   := unshare --map-root-user --net --mount sh -c 'ip link set lo up && exec "$$@"' sh    # only the loopback
 
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
-# Tests start a hundred Pythons and compile 280 modules with assertions rewritten: without a cache, each time anew.
-unexport PYTHONDONTWRITEBYTECODE
-
 # Tests start hundreds of processes, and without bytecode on the disk each compiles all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz ray rows distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol depth words gan vae bench clean
+.PHONY: help demo browser data quick golden test lint fuzz ray faults workers rows distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol depth words gan vae bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -85,6 +82,12 @@ fuzz: .venv/dev      ## all attacks, thousands of wrong and of valid programs, h
 
 ray: .venv/ray       ## the tests of workers with Ray, on this machine alone: minutes (make ray TESTS=-k\ rows)
 	@$(ALONE) env OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet tests/ray $(TESTS)
+
+faults: .venv/ray    ## five kinds of faults at random moments of a training by workers, twenty of each (half an hour)
+	@$(ALONE) env OMP_NUM_THREADS=1 WSDL_FAULTS=20 $(BIN)/python -m pytest --quiet tests/ray/test_faults.py $(TESTS)
+
+workers: .venv/ray   ## what a step by workers costs here, and a model of larger clusters, and the page's tables (minutes)
+	@$(ALONE) $(BIN)/python -m benchmarks.workers
 
 rows: .venv/ray examples/data/fashion_mnist/train.npz    ## a million images through a small CNN, on two workers of Ray or none, and the page's table (minutes)
 	@$(ALONE) $(BIN)/python -m benchmarks.rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -12,7 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from tests.cli.conftest import wsdl as wsdl
 
@@ -66,3 +69,22 @@ def kill_when(title: str, condition: Callable[[], bool], seconds: float = 60) ->
             return found[0]
         time.sleep(0.01)
     raise TimeoutError(title)
+
+
+def logged(folder: Path) -> list[dict[str, Any]]:
+    """The steps and evaluations of a run, without times."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def require_same(folder: Path, expected: Path) -> None:
+    """The same steps and results, and the same weights."""
+    got, wanted = logged(folder), logged(expected)
+    assert len(got) == len(wanted)
+    for a, b in zip(got, wanted, strict=True):
+        assert a["step"] == b["step"]
+        assert a.get("loss") == pytest.approx(b.get("loss"), abs=1e-5)
+        assert a.get("eval") == pytest.approx(b.get("eval"), abs=1e-5)
+    weights = load_file(folder / "last.safetensors")
+    for name, array in load_file(expected / "last.safetensors").items():
+        np.testing.assert_allclose(weights[name], array, atol=1e-5, err_msg=name)

@@ -29,7 +29,14 @@ from wsdl.ray import errors
 LOCAL = "local"
 LONGEST = 25  # bytes of the path of a folder for temporary files
 CONNECT_SECONDS = 5.0
-PACKAGES = ("ray", "wsdl", "onnxruntime", "numpy")  # whose versions must be the same on every machine
+PACKAGES = (
+    "ray",
+    "wsdl",
+    "onnxruntime",
+    "numpy",
+    "xgboost",
+    "xgboost-cpu",
+)  # whose versions must be the same on every machine
 NEEDED = ("gcs_server", "raylet")  # processes of Ray
 SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # the default of Windows and macOS: only 127.0.0.1 listens

@@ -50,7 +50,7 @@ class _Training:
     def __init__(self, ray: Any, workers: Request, job: TrainingJob, reporter: Reporter, stop: Stop) -> None:
         self.ray, self.workers, self.job, self.stop = ray, workers, job, stop
         self.sent = ray.put(replace(job, threads=workers.threads))  # once, since it may have arrays
-        self.lost: list[int] = []  # the ranks of those that were lost
+        self.cause = ""  # of the last loss
         self.reports = _Forwarded(reporter)
 
     def run(self, *, resume: bool, replace: bool) -> Trained:
@@ -67,7 +67,7 @@ class _Training:
                 losses = losses + 1 if last == previous else 1
                 if losses > RETRIES or self.stop.asked:
                     raise errors.lost(error, "a worker of the training") or error from error
-            self.reports.note(partial(_goes_on, self.lost))
+            self.reports.note(partial(_goes_on, self.cause))
 
     def _checkpoint(self) -> tuple[int, int] | None:
         """What identifies the last checkpoint; `None` if there is none."""
@@ -79,7 +79,7 @@ class _Training:
         return None
 
     def _attempt(self, *, resume: bool, replace: bool, is_first: bool) -> Trained:
-        actors = self._actors(is_first)
+        actors, runs = self._actors(is_first), list[Any]()
         try:
             first, size = actors[0], len(actors)
             self.reports.note(lambda _: f"{count(size, 'worker')}, {count(self.workers.threads, 'thread')} each")
@@ -96,7 +96,8 @@ class _Training:
             self.reports.forward(self.ray.get(first.reported.remote(self.stop.asked)))
             return _result([results[run] for run in runs if run in results])
         except self.ray.exceptions.RayError:
-            self.lost = [rank for rank, actor in enumerate(actors) if not self._answers(actor)]
+            lost = [rank for rank, actor in enumerate(actors) if not self._answers(actor)]
+            self.cause = _lost(lost) if lost else self._failure(runs)
             raise
         finally:
             self.reports.end()
@@ -110,6 +111,20 @@ class _Training:
         except (self.ray.exceptions.RayActorError, self.ray.exceptions.GetTimeoutError):
             return False
         return True
+
+    def _failure(self, runs: Sequence[Any]) -> str:
+        """The worker that has failed, and by what: not one whose exchange broke off since another one failed."""
+        failures = {}
+        for rank, run in enumerate(runs):
+            try:
+                self.ray.get(run, timeout=0)
+            except self.ray.exceptions.RayTaskError as error:
+                failures[rank] = type(error.cause).__name__
+            except self.ray.exceptions.GetTimeoutError:
+                continue
+        for rank, name in sorted(failures.items(), key=lambda failure: failure[1] == "XGBoostError"):
+            return f"worker {rank} failed ({name})"
+        return _lost([])
 
     def _actors(self, is_first: bool) -> list[Any]:
         """The workers; after a loss those that start within a minute."""
@@ -138,15 +153,18 @@ def _result(results: Sequence[Trained | Failed | str]) -> Trained:
     return first
 
 
-def _goes_on(lost: Sequence[int], plan: RunPlan) -> str:
-    """A note on a training that has begun again; which worker was lost may be unknown."""
-    if not lost:
-        which = "a worker was"
-    elif len(lost) == 1:
-        which = f"worker {lost[0]} was"
-    else:
-        which = f"workers {', '.join(map(str, lost))} were"
-    return f"{which} lost: the training {f'goes on from step {plan.first_step}' if plan.first_step else 'begins again'}"
+def _lost(ranks: Sequence[int]) -> str:
+    """Which workers were lost; it may be unknown."""
+    if not ranks:
+        return "a worker was lost"
+    if len(ranks) == 1:
+        return f"worker {ranks[0]} was lost"
+    return f"workers {', '.join(map(str, ranks))} were lost"
+
+
+def _goes_on(cause: str, plan: RunPlan) -> str:
+    """A note on a training that has begun again."""
+    return f"{cause}: the training {f'goes on from step {plan.first_step}' if plan.first_step else 'begins again'}"
 
 
 class _Forwarded:
