@@ -61,6 +61,9 @@ UNARY = (
     "neg", "abs", "sign", "floor", "round", "exp", "log", "sqrt", "rsqrt", "sin", "cos", "erf", "tanh", "sigmoid", "relu",
     "silu", "softplus", "leaky_relu", "elu", "gelu", "selu", "mish", "hardswish", "stop_gradient", "clip",
 )  # fmt: skip
+ARRANGED: list[tuple[str, dict[str, Any]]] = [
+    ("nearest-exact", {}), ("area", {}), *((mode, {option: True}) for mode in ("linear", "cubic") for option in ("align_corners", "antialias")),
+]  # fmt: skip
 REDUCTIONS = ("sum", "prod", "mean", "var", "logsumexp")
 
 ROWS = [
@@ -210,6 +213,16 @@ ROWS = [
     row("global_avg_pool", "f32[n, 3, t, s]", gives="f32[n, 3]", sizes=WIDE),
     row("global_avg_pool", "f32[n, 3, t, s]", keepdims=True, gives="f32[n, 3, 1, 1]", sizes=WIDE),
     row("adaptive_avg_pool", "f32[n, 3, t, s]", size=1, gives="f32[n, 3, 1, 1]", sizes=WIDE),
+    row("adaptive_avg_pool", "f32[n, 3, t, 4]", size=[2, 3], gives="f32[n, 3, 2, 3]", sizes=WIDE),
+    row("adaptive_avg_pool", "f32[n, 3, 6]", size=dim("t"), beside=["f32[t]"], gives="f32[n, 3, t]", sizes=WIDE),
+    row("adaptive_max_pool", "f32[n, 3, t, 4]", size=[2, 3], gives="f32[n, 3, 2, 3]", sizes=WIDE),
+    row("adaptive_max_pool", "f32[n, 3, 6]", size=dim("t"), beside=["f32[t]"], gives="f32[n, 3, t]", sizes=WIDE),
+    *(row("resize", "f32[n, 3, t, s]", size=[3, 9], mode=m, **o, gives="f32[n, 3, 3, 9]", sizes=WIDE)
+      for m, o in ARRANGED),
+    *(row("resize", "f32[n, 3, 4, 6]", size=dims("t", "5"), mode=m, **o, beside=["f32[t]"], gives="f32[n, 3, t, 5]", sizes=WIDE)
+      for m, o in ARRANGED),
+    row("resize", "f32[n, 3, t]", scale=0.5, mode="cubic", antialias=True, gives="f32[n, 3, (t // 2)]", sizes=WIDE),
+    row("resize_matrix", old=dim("t"), new=dim("t + 2"), mode="area", beside=["f32[t]"], gives="f32[t, t + 2]", sizes=WIDE),
     row("resize", "f32[n, 3, t]", scale=2, gives="f32[n, 3, 2 * t]", sizes=WIDE),
     row("resize", "f32[n, 3, t]", scale=0.5, mode="linear", gives="f32[n, 3, (t // 2)]", sizes=WIDE),
     row("resize", "f32[n, 3, t, s]", scale=[2, 3], mode="linear", gives="f32[n, 3, 2 * t, 3 * s]", sizes=(*WIDE, {"n": 2, "t": 1})),

@@ -2,6 +2,7 @@
 
 from wsdl.ops import (
     activations,
+    adaptive_pool,
     attention,
     batch_norm,
     conv,
@@ -27,6 +28,7 @@ from wsdl.ops import (
     recurrent,
     reduce,
     resize,
+    resize_matrix,
     shape,
     unfold,
 )
@@ -35,8 +37,8 @@ from wsdl.ops._errors import OpError, collecting_assumptions
 
 FAMILIES = (
     elementwise, functions, activations, matmul, einsum, reduce, distribution, shape, movement, pad, creation, index,
-    partition, conv, conv_gradients, unfold, pool, resize, grid_sample, norm, batch_norm, attention, loss, loss_pairs,
-    dropout, random, gradient, recurrent,
+    partition, conv, conv_gradients, unfold, pool, adaptive_pool, resize, resize_matrix, grid_sample, norm, batch_norm,
+    attention, loss, loss_pairs, dropout, random, gradient, recurrent,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "NAMED", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]

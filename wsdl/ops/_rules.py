@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from itertools import pairwise
 from math import isfinite
+from typing import Any
 
 from wsdl.ir.dims import Dim
 from wsdl.ir.types import INTEGERS, DType, TensorType, holds, shape_text
@@ -101,12 +102,18 @@ def one_of(value: str, options: Collection[str], argument: str) -> str:
 
 def per_axis(value: int | Sequence[int], count: int, argument: str, *, least: int = 0) -> list[int]:
     """One number for each of `count` axes, from a list of them or from one for all."""
-    values = [value] * count if isinstance(value, int) else list(value)
-    if len(values) != count:
-        raise OpError(f"`{argument}` has {len(values)} numbers, but needs one for each of {count} axes",
-                      argument=argument, code="E0414")  # fmt: skip
+    values: list[int] = for_each(value, count, argument)
     if any(number < least for number in values):
         raise OpError(f"`{argument}` must be at least {least}, but is {min(values)}", argument=argument, code="E0414")
+    return values
+
+
+def for_each(value: Any, count: int, argument: str) -> list[Any]:
+    """One number or size for each of `count` axes, likewise."""
+    values = list(value) if isinstance(value, Sequence) else [value] * count
+    if len(values) != count:
+        what = f"`{argument}` has {len(values)} numbers, but needs one for each of {count} axes"
+        raise OpError(what, argument=argument, code="E0414")
     return values
 
 

@@ -301,55 +301,10 @@ class GlobalAvgPool(Rules, name="global_avg_pool", half="f32", mixes={"x": slice
         return means if self.keepdims else squeezed(e, means, *range(2, x.type.rank))
 
     def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> dict[str, Value]:
-        return {"x": _spread_everywhere(g, dy, x.type)}
+        return {"x": spread_everywhere(g, dy, x.type)}
 
 
-def _spread_everywhere(g: Build, dy: Value, x: TensorType) -> Value:
+def spread_everywhere(g: Build, dy: Value, x: TensorType) -> Value:
     """Distributed equally over all elements of a channel."""
     share = g("div", dy, g.size(product(x.shape[2:]), x))
     return g("expand", g.like(share, x.with_shape([*x.shape[:2], *[1] * (x.rank - 2)])), shape=list(x.shape))
-
-
-class AdaptiveAvgPool(Rules, name="adaptive_avg_pool", half="f32", mixes={"x": slice(2, None)}, steps_along=None):
-    """The mean of each of `size` equal windows along each spatial axis. ONNX AveragePool; for 1 GlobalAveragePool.
-
-    The sizes of `x` must be multiples of `size`.
-
-        adaptive_avg_pool(x: f32[n, 3, t, s], size=1) -> f32[n, 3, 1, 1]
-    """
-
-    size: int | list[int]
-
-    def infer(self, x: TensorType) -> TensorType:
-        return x.with_shape([*x.shape[:2], *_adapted(floating(x), self.size)[0]])
-
-    def reference(self, np: NumPy, x: Array) -> Array:
-        _, kernel = _adapted(_type_of(x), self.size)
-        windows = Window.of(kernel, kernel).patches(np, x, 0)
-        return windows.mean(_over_kernel(windows))
-
-    def lower(self, e: Emitter, x: Ref) -> Ref:
-        sizes, kernel = _adapted(x.type, self.size)
-        if max(sizes) == 1:
-            return float_node(e, "GlobalAveragePool", x)
-        return float_node(e, "AveragePool", x, kernel_shape=kernel, strides=kernel)
-
-    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> dict[str, Value]:
-        sizes, kernel = _adapted(x.type, self.size)
-        if max(sizes) == 1:
-            return {"x": _spread_everywhere(g, dy, x.type)}
-        return {"x": _spread(g, g("div", dy, prod(kernel)), Window.of(kernel, kernel))}
-
-
-def _adapted(x: TensorType, size: PerAxis) -> tuple[list[int], list[int]]:
-    """The size of the result and that of a window along each spatial axis."""
-    sizes = per_axis(size, image(x).rank - 2, "size", least=1)
-    kernel = []
-    for axis, target in enumerate(sizes, 2):
-        known = x.shape[axis].constant
-        if max(sizes) > 1 and (known is None or known % target):
-            has = "is known at run time only" if known is None else f"has {known} elements"
-            help = f"`resize` to a multiple of {target} first, or use `avg_pool`"
-            raise OpError(f"axis {axis} of {x} {has}: no {target} equal windows", argument="size", help=help)
-        kernel.append((known or 1) // target)
-    return sizes, kernel

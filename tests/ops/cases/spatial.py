@@ -140,6 +140,21 @@ def transposed(x: torch.Tensor, axes: int) -> torch.Tensor:
     return function(apart, weight, stride=2).reshape(n, -1, *[9] * axes)
 
 
+def resized(x: str, mode: str, scale: Any = None, size: Any = None, **options: bool) -> Case:
+    torch_mode = mode
+    if mode in ("linear", "cubic"):
+        torch_mode = {1: "", 2: "bi", 3: "tri"}[_spatial_axes(x)] + mode
+    given = {"scale": scale} if size is None else {"size": size}
+    return case(
+        "resize",
+        x,
+        mode=mode,
+        **given,
+        **options,
+        torch=lambda x: F.interpolate(x, size, scale, mode=torch_mode, **options),
+    )
+
+
 def folded(op: str, x: str, runs: bool = True, **attributes: Any) -> Case:
     """`fold` or `unfold` of two spatial axes, which PyTorch has."""
     function: Callable[..., Any] = getattr(F, op)
@@ -252,10 +267,12 @@ CASES = [
         for rest in (", 5", ", 5, 4", ", 2, 3, 4")
         for keep in (False, True)
     ),
-    case("adaptive_avg_pool", "f32[2, 3, 6, 8]", size=2, torch=lambda x: F.adaptive_avg_pool2d(x, 2)),
-    case("adaptive_avg_pool", "f32[2, 3, 6, 8]", size=[3, 1], torch=lambda x: F.adaptive_avg_pool2d(x, (3, 1))),
-    case("adaptive_avg_pool", "f32[2, 3, 6, 8]", size=1, torch=lambda x: F.adaptive_avg_pool2d(x, 1)),
-    case("adaptive_avg_pool", "f32[2, 3, 6]", size=3, torch=lambda x: F.adaptive_avg_pool1d(x, 3)),
+    *(case(f"adaptive_{how}_pool", x, size=size, torch=lambda x, h=how, s=size: getattr(F, f"adaptive_{h}_pool{x.ndim - 2}d")(x, s))
+      for how in ("avg", "max")
+      for x, size in (("f32[2, 3, 6, 8]", 2), ("f32[2, 3, 6, 8]", [3, 1]), ("f32[2, 3, 6, 8]", 1), ("f32[2, 3, 6]", 3), ("f32[2, 3, 7, 5]", [3, 2]),
+                      ("f32[2, 3, 7, 5]", [9, 5]), ("f32[2, 3, 11]", 4), ("f32[1, 2, 3, 4, 5]", [2, 3, 4]), ("f32[0, 3, 7, 5]", 3), ("f16[2, 3, 7, 5]", 3), ("f64[2, 3, 7, 5]", 3))),
+    case("resize_matrix", old=7, new=3, mode="area", torch=lambda: F.adaptive_avg_pool1d(torch.eye(7), 3)),
+    case("adaptive_max_pool", TIED, size=4, torch=lambda x: F.adaptive_max_pool2d(x, 4)),
     *(folded("unfold", "f32[2, 3, 9, 8]", kernel=[3, 2], **w) for w in WINDOWS),
     *(windows(x, 3, **w) for x in ("f32[2, 3, 9]", "f32[1, 2, 5, 4, 6]") for w in ({}, {"stride": 2, "pad": 1})),
     windows("f32[1, 2, 90]", 35, stride=4),  # more elements than are cut out one by one
@@ -270,18 +287,20 @@ CASES = [
     *(folded("fold", f"{d}[1, 8, 9]", kernel=2, size=[4, 4], runs=d != "f64") for d in ("f16", "bf16", "f64")),
     *(case("fold", x, size=[9] * axes, kernel=3, stride=2, torch=lambda x, a=axes: transposed(x, a)) for x, axes in (("f32[2, 6, 4]", 1), ("f32[2, 54, 64]", 3))),
     *(case("windows", x, torch=lambda x, w=w: x.unfold(w.get("axis", -1), w["size"], w.get("step", 1)), **w) for x, w in SLIDING),
-    *(
-        case("resize", x, mode=mode, **how, torch=lambda x, m=m, h=how: F.interpolate(x, h.get("size"), h.get("scale"), mode=m))
-        for mode, x, m in (
-            ("nearest", "f32[2, 3, 5]", "nearest"),
-            ("nearest", "f32[2, 3, 5, 4]", "nearest"),
-            ("nearest", "f32[1, 2, 3, 4, 5]", "nearest"),
-            ("linear", "f32[2, 3, 5]", "linear"),
-            ("linear", "f32[2, 3, 5, 4]", "bilinear"),
-            ("linear", "f32[1, 2, 3, 4, 5]", "trilinear"),
-        )
-        for how in ({"scale": 2}, {"scale": 0.5}, {"scale": 1.5}, {"size": 7}, {"size": 1}, {"size": 3})
-    ),
+    *(resized(x, mode, **how)
+      for mode, x in (("nearest", "f32[2, 3, 5]"), ("nearest", "f32[2, 3, 5, 4]"), ("nearest", "f32[1, 2, 3, 4, 5]"), ("linear", "f32[2, 3, 5]"),
+                      ("linear", "f32[2, 3, 5, 4]"), ("linear", "f32[1, 2, 3, 4, 5]"), ("nearest-exact", "f32[2, 3, 5, 4]"), ("cubic", "f32[2, 3, 5, 4]"), ("area", "f32[2, 3, 5, 4]"))
+      for how in ({"scale": 2}, {"scale": 0.5}, {"scale": 1.5}, {"size": 7}, {"size": 1}, {"size": 3})),
+    *(resized("f32[2, 3, 7, 5]", mode, **{option: True}, **how)
+      for mode in ("linear", "cubic")
+      for option in ("align_corners", "antialias")
+      for how in ({"scale": 2.0}, {"scale": [0.6, 0.4]}, {"size": [11, 3]}, {"size": 1}, {"size": [7, 9]})),
+    resized("f32[2, 3, 9]", "nearest-exact", size=4),
+    resized("f32[1, 2, 6, 4, 5]", "area", size=[3, 2, 7]),
+    resized("f32[0, 2, 6, 4]", "area", size=[4, 3]),
+    resized("f32[1, 2, 6, 4]", "area", size=[3, 2]),
+    resized("f64[1, 2, 7, 4]", "cubic", size=[3, 9], antialias=True),
+    case("resize", "f32[2, 3, 9]", size=[7], mode="cubic", torch=lambda x: F.interpolate(x[:, :, None], (1, 7), mode="bicubic")[:, :, 0]),
     *(case("resize", "f32[1, 2, 3, 1]", scale=s, mode="linear", torch=lambda x, s=s: F.interpolate(x, scale_factor=s, mode="bilinear"))
       for s in ((2.0, 3.0), (3.0, 1.0), (4.0, 2.0))),
     case("resize", "f32[1, 2, 4, 6]", scale=[3, 0.5], torch=lambda x: F.interpolate(x, scale_factor=(3, 0.5))),
