@@ -25,7 +25,8 @@ from wsdl.syntax.read import read
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parents[1] / "examples"
-EXAMPLES = sorted(path for part in (".", "training", "browser") for path in (FOLDER / part).glob("*.wsd"))
+PARTS = (".", "training", "browser", "transformers")
+EXAMPLES = sorted(path for part in PARTS for path in (FOLDER / part).glob("*.wsd"))
 TARGETS = {
     "by default": Target(),
     "unrolled, in f16, of opset 18": Target(loops="unroll", dtype="f16", opset=18),

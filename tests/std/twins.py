@@ -276,6 +276,20 @@ class Layer(nn.Module):
         return y
 
 
+class LlamaLayer(nn.Module):
+    """Attention and a gated feed-forward layer, a norm before each."""
+
+    def __init__(self, d: int, width: int, heads: int, kv_heads: int) -> None:
+        super().__init__()
+        self.attn, self.ffn = Llama(d, heads, kv_heads), Gated(d, width, F.silu)
+        self.norm1, self.norm2 = nn.RMSNorm(d, 0.1), nn.RMSNorm(d, 0.1)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = x + self.attn(self.norm1(x), mask)
+        y: Tensor = x + self.ffn(self.norm2(x))
+        return y
+
+
 class Bias(nn.Module):
     """T5's bias by itself."""
 

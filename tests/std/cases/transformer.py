@@ -119,6 +119,31 @@ CASES = (
         (((1, 1, 16), (1, 1, 5)), ((2, 5, 16), (2, 9, 5))),
         in_layer,
     ),
+    *(
+        Case(
+            "TransformerLayer(Attention(4, causal=true, bias=false, kv_heads=2, rotary=RotaryEncoding()), "
+            f"GatedFeedForward(20), RMSNorm(eps=0.1), dropout={dropout})",
+            lambda: twins.LlamaLayer(16, 20, 4, 2),
+            types,
+            runs,
+            in_layer,
+        )
+        for dropout, types, runs in (
+            (0.1, ("f32[n, t, 16]",), one((1, 1, 16), (2, 7, 16))),
+            (0.0, ("f32[n, t, 16]", "bool[n, t]"), (((1, 1, 16), (1, 1)), ((2, 7, 16), (2, 7)))),
+        )
+    ),
+    *(
+        Case(
+            f"TransformerLayer(Attention(3, true), FeedForward(20), norm_first={first}, cross=CrossAttention(3))",
+            decoder(activation=F.gelu, norm_first=first == "true"),
+            ("f32[n, t, 12]", "bool[n, t]", "f32[n, s, 12]", "bool[n, s]"),
+            (((1, 1, 12), (1, 1), (1, 1, 12), (1, 1)), ((2, 5, 12), (2, 5), (2, 9, 12), (2, 9))),
+            layer_names,
+            lambda module, x, mask, memory, seen: decode(module, x, memory, mask, seen),
+        )
+        for first in ("true", "false")
+    ),
     Case(
         "DecoderLayer(3, 20, relu)",
         decoder(),
