@@ -46,11 +46,13 @@ def unknown_conversion(call: tree.Call, problems: Problems, in_body: bool = True
     value = call.arguments[0].value if len(call.arguments) == 1 and call.arguments[0].name is None else None
     instead = f"cast({value.span.text if value else 'x'}, {dtype})"
     help = f"to convert a tensor write `{instead}`"
+    if dtype.startswith("i"):
+        help += "; `floor(…)` and `round(…)` of a constant are integers"
     if isinstance(value, tree.Number):
         instead = str(float(value.value) if dtype.startswith(("f", "bf")) else int(value.value))
         help = f"write the converted number: `{instead}`"
     elif not in_body:
-        help = "constants need no conversion: `//` divides integers, and integers and floats can be mixed"
+        help = "constants need no conversion: integers and floats can be mixed; `floor(…)` and `round(…)` are integers"
     problems.error(
         "E0201",
         call.function.span,

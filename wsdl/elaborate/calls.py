@@ -11,6 +11,7 @@ from wsdl.diagnostics.span import Span
 from wsdl.elaborate.apply import apply
 from wsdl.elaborate.arguments import Callee, Wording, match
 from wsdl.elaborate.bound_names import VIEWS, unknown_conversion
+from wsdl.elaborate.constants import constant, is_constant
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.elsewhere import ELSEWHERE
 from wsdl.elaborate.evaluate import evaluate
@@ -84,6 +85,8 @@ def _applied(
     if has_poison(function):
         return POISON
     if isinstance(function, Operation):
+        if is_constant(function.name, arguments):
+            return constant(function.name, arguments, node.span, context)
         return call_operation(function.name, arguments, node.span, context)
     if isinstance(function, Partial):
         return call_operation(function.name, [*arguments, *function.arguments], node.span, context)

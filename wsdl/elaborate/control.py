@@ -9,6 +9,7 @@ from wsdl.elaborate.bound_names import bound_names, names_of
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate, evaluate_all, run
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Results, as_int, describe, has_poison
+from wsdl.elaborate.kinds import ROUNDING
 from wsdl.elaborate.report import TooMuch
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Repetition, Value
@@ -124,9 +125,14 @@ def _series(values: tree.Expression | tree.Range, frame: Frame, context: Context
                 context.error(
                     "E0231",
                     part.span,
-                    "the range of a `for` must be known when compiling",
+                    "the range of a `for` must "
+                    + ("consist of integers" if isinstance(item, float) else "be known when compiling"),
                     f"is {describe(item)}",
-                    help="to repeat for each step of a dynamic length, use `scan`" if isinstance(item, Dim) else None,
+                    help="to repeat for each step of a dynamic length, use `scan`"
+                    if isinstance(item, Dim)
+                    else ROUNDING
+                    if isinstance(item, float)
+                    else None,
                 )
             return None
         bounds.append(number)

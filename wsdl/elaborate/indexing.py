@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, as_dim, as_int, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, as_dim, as_int, describe, has_poison, whole
+from wsdl.elaborate.kinds import ROUNDING
 from wsdl.elaborate.operations import call_operation
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
@@ -36,10 +37,11 @@ def _of_list(node: tree.Index, items: list[Item], frame: Frame, context: Context
         ]
         if has_poison(bounds):
             return POISON
+        bounds = [whole(b) for b in bounds]
         if all(b is None or isinstance(b, int) for b in bounds) and bounds[2] != 0:
             return items[slice(*bounds)]  # type: ignore[arg-type]  # numbers, checked above
     elif len(node.subscripts) == 1 and not isinstance(subscript, tree.Star | tree.Ellipsis | tree.Slice):
-        at = evaluate(subscript, frame, context)
+        at = whole(evaluate(subscript, frame, context))
         if has_poison(at):
             return POISON
         if isinstance(at, int) and not isinstance(at, bool):
@@ -48,7 +50,7 @@ def _of_list(node: tree.Index, items: list[Item], frame: Frame, context: Context
             message, label = f"there is no element {at}", f"`{node.object.span.text}` has {len(items)}, counted from 0"
             context.error("E0237", subscript.span, message, label)
             return POISON
-        help = ""
+        help = ROUNDING if isinstance(at, float) else ""
         if isinstance(at, Value):
             help = "a layer is selected when compiling; `Mixture(bank=…)` weighs all of a list in each run"
         context.error("E0228", subscript.span, f"an index must be an integer, not {describe(at)}", help=help)
@@ -177,7 +179,9 @@ def _bounds(
 
 
 def _picking(at: Item, subscript: tree.Subscript, axis: int, x: str) -> str:
-    """The help for `x[indices]` and `x[mask]`."""
+    """The help for `x[indices]`, `x[mask]` and `x[0.5]`."""
+    if isinstance(at, float):
+        return ROUNDING
     if isinstance(at, Value) and at.type.dtype == "bool":
         return f"a mask is the only subscript: `{x}[{subscript.span.text}]`"
     indices = subscript.span.text if isinstance(at, Value) else "indices"

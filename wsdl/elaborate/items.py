@@ -138,13 +138,23 @@ def has_poison(item: Item) -> bool:
     return item is POISON
 
 
+def whole(item: Item) -> Item:
+    """Where an integer is required: a float constant with a whole value as an integer, also in lists, and every other
+    item as it is. Beyond 2^53 floats are too far apart to stand for an integer."""
+    if isinstance(item, list):
+        return [whole(i) for i in item]
+    return int(item) if isinstance(item, float) and item.is_integer() and abs(item) <= 2**53 else item
+
+
 def as_dim(item: Item) -> Dim | None:
     """An integer or a dynamic dimension as `Dim`; `None` for anything else."""
+    item = whole(item)
     return Dim.of(item) if isinstance(item, int | Dim) and not isinstance(item, bool) else None
 
 
 def as_int(item: Item) -> int | None:
     """An integer known when compiling, or `None`."""
+    item = whole(item)
     if isinstance(item, Dim):
         return item.constant
     return item if isinstance(item, int) and not isinstance(item, bool) else None

@@ -7,18 +7,20 @@ are looked up here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from math import inf, isfinite
 from typing import Any
 
-from wsdl.elaborate.items import Item, Layer, Partial, Recipe, as_dim, describe
+from wsdl.elaborate.items import Item, Layer, Partial, Recipe, as_dim, describe, whole
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DTYPES
 from wsdl.ops._define import Operation
 
 MOST_AXES = 16
+ROUNDING = "`floor(…)`, `ceil(…)` and `round(…)` of a constant are integers"
 
 
 class Misfit(Exception):
@@ -38,14 +40,23 @@ class Kind:
     convert: Callable[[Item], Any]
 
     def fit(self, item: Item) -> Any:
-        """The converted argument. Raises `Misfit` with a message."""
-        try:
-            return self.convert(item)
-        except Misfit as misfit:
-            if str(misfit):
-                raise
-            known = " known when compiling" if isinstance(item, Dim | Value) else ""
-            raise Misfit(f"must be {self.words}{known}, not {describe(item)}") from None
+        """The converted argument; 2.0 where an integer is required is 2. Raises `Misfit` with a message."""
+        for candidate in (item, whole(item)):
+            try:
+                return self.convert(candidate)
+            except Misfit as misfit:
+                if str(misfit):
+                    raise
+        known = " known when compiling" if isinstance(item, Dim | Value) else ""
+        raise Misfit(f"must be {self.words}{known}, not {describe(item)}", self._rounding(item))
+
+    def _rounding(self, item: Item) -> str | None:
+        """The help about a fraction where an integer is required."""
+        if isinstance(item, float) and abs(item) <= 2**53:
+            with suppress(Misfit):
+                self.convert(round(item))
+                return ROUNDING
+        return None
 
 
 def _one_of(*types: type) -> Callable[[Item], Item]:
@@ -112,7 +123,7 @@ def _pair(item: Item) -> list[float]:
 
 def _list_of(kind: Kind) -> Kind:
     """A list; a single item becomes a list of one: `x.reshape(12)`."""
-    noun = kind.words.removeprefix("a ")
+    noun = kind.words.removeprefix("an ").removeprefix("a ")
     return Kind(
         f"a list of {noun.replace('list', 'lists', 1) if noun.startswith('list') else f'{noun}s'}",
         lambda item: [kind.convert(i) for i in (item if isinstance(item, list | tuple) else [item])],

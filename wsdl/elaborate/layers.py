@@ -12,7 +12,7 @@ from wsdl.elaborate.arguments import Callee, Wording, match
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.elsewhere import ARGUMENTS_ELSEWHERE, NO_ARGUMENTS
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, Frame, Item, Layer, Partial, Recipe, describe, has_poison
+from wsdl.elaborate.items import POISON, Frame, Item, Layer, Partial, Recipe, describe, has_poison, whole
 from wsdl.elaborate.kinds import CONFIGURATION, Kind, Misfit, either
 from wsdl.elaborate.partial import partial_or_item
 from wsdl.elaborate.report import TooMuch
@@ -140,7 +140,7 @@ def _create(
         if argument.name is not None:
             context.references.add(argument.name.span, parameter.name.span)
         outer, frame.owner = frame.owner, (layer, name)
-        item = given[name] = _configured(parameter, argument.value, frame, context)
+        item = _configured(parameter, argument.value, frame, context)
         frame.owner = outer
         layer.argument_spans[name] = argument.span
         if isinstance(item, Value):
@@ -148,15 +148,22 @@ def _create(
             tensors = [argument, *(a for a in rest if isinstance(evaluate(a.value, frame, context), Value))]
             _report_tensor(parameter, tensors, item, block, call, context)
             return POISON
-        broken |= has_poison(item) or not _fits(parameter, item, argument, block, context)
+        item = given[name] = _fitted(parameter, item, argument, block, context)
+        broken |= has_poison(item)
     inner = Frame(layer, definition.scope, layer.configuration, context.where.dtype)
     for name, parameter in parameters.items():
         if name in given:
             layer.configuration[name] = given[name]
         elif parameter.default is not None:
             inner.owner = (layer, name)
-            layer.configuration[name] = _configured(parameter, parameter.default, inner, context)
+            default = _configured(parameter, parameter.default, inner, context)
+            layer.configuration[name] = whole(default) if _takes_integers(parameter) else default
     return POISON if broken else layer
+
+
+def _takes_integers(parameter: tree.Configuration) -> bool:
+    kinds = {kind.text for kind in parameter.types}
+    return "int" in kinds and "float" not in kinds
 
 
 def _configured(parameter: tree.Configuration, value: tree.Expression, frame: Frame, context: Context) -> Item:
@@ -270,12 +277,13 @@ def _kind(parameter: tree.Configuration) -> Kind:
     return either(*(CONFIGURATION[t.text] for t in parameter.types))
 
 
-def _fits(
+def _fitted(
     parameter: tree.Configuration, item: Item, argument: tree.Argument, block: tree.Block, context: Context
-) -> bool:
+) -> Item:
+    """The value of a configuration as its kind; poison after reporting an error."""
     kinds = [t.text for t in parameter.types]
     if any(kind not in CONFIGURATION for kind in kinds):
-        return False  # reported by `check_names`
+        return POISON  # reported by `check_names`
     if isinstance(item, list) and block.span.source.is_standard:
         written = argument.value.items if isinstance(argument.value, tree.List) else [argument.value] * len(item)
         for part, element in zip(written, item, strict=False):
@@ -287,15 +295,15 @@ def _fits(
                     help=f"create a layer: `{call_with_needed(element.node)}`",
                     applied=False,
                 )
-                return False
+                return POISON
     if has_poison(item):
-        return True
+        return item
     try:
-        _kind(parameter).fit(item)
-        return True
+        fitted: Item = _kind(parameter).fit(item)
+        return fitted
     except Misfit as error:
         misfit = error
-    help = _instead(kinds, item, argument, block)
+    help = misfit.help or _instead(kinds, item, argument, block)
     if argument.name is None and block.span.source.is_standard and kinds == ["bool"] and isinstance(item, int):
         help = f"{_is_created_as(block)}: the size of its input is inferred"
     context.error(
@@ -306,7 +314,7 @@ def _fits(
         help=help,
         applied=False,
     )
-    return False
+    return POISON
 
 
 def _instead(kinds: list[str], item: Item, argument: tree.Argument, block: tree.Block) -> str | None:

@@ -163,7 +163,7 @@ def _on_sizes(node: tree.Binary, left: Item, right: Item, context: Context) -> I
     sign = node.operator
     if left is None or right is None:
         return sign == "!=" if sign in ("==", "!=") else _refuse(node, left, right, context)
-    a, b = as_dim(left), as_dim(right)
+    a, b = (None if isinstance(i, float) else as_dim(i) for i in (left, right))
     if a is None or b is None:
         if sign in ("*", "/", "+", "-", "**") and all(isinstance(i, int | float | Dim) for i in (left, right)):
             arguments = [ArgumentValue(None, i, n.span) for i, n in ((left, node.left), (right, node.right))]
@@ -187,8 +187,9 @@ def _on_sizes(node: tree.Binary, left: Item, right: Item, context: Context) -> I
     return _compared(node, a, b, context)
 
 
-def _compared(node: tree.Binary, a: Dim, b: Dim, context: Context) -> Item:
-    sign, answer = node.operator, compare(a, b)
+def compared(sign: str, a: Dim, b: Dim) -> bool | None:
+    """The result of a comparison of sizes; `None` where only the run knows it."""
+    answer = compare(a, b)
     if sign in ("==", "!=") and answer != "unknown":
         return (answer == "equal") == (sign == "==")
     difference = (a - b).constant
@@ -198,6 +199,12 @@ def _compared(node: tree.Binary, a: Dim, b: Dim, context: Context) -> Item:
         low = a - b if sign in (">=", "<") else b - a  # at least 0 when every term of it is
         if all(c >= 0 for _, c in low.terms):
             return sign in ("<=", ">=")
+    return None
+
+
+def _compared(node: tree.Binary, a: Dim, b: Dim, context: Context) -> Item:
+    if (answer := compared(node.operator, a, b)) is not None:
+        return answer
     names = ", ".join(f"`{n}`" for n in sorted(a.names() | b.names()))
     context.error(
         "E0408",

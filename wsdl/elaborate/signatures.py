@@ -10,6 +10,7 @@ from wsdl.elaborate.bound_names import ANY, unknown_dtype
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import Frame, Item, as_dim, describe, has_poison
+from wsdl.elaborate.kinds import ROUNDING
 from wsdl.elaborate.operators import simplest
 from wsdl.ir.dims import Dim, compare
 from wsdl.ir.graph import Value
@@ -54,6 +55,8 @@ def dim_of(node: tree.Expression | tree.Ellipsis, frame: Frame, context: Context
 
 def _report_no_number(node: tree.Expression, item: Item, context: Context) -> None:
     message, help = f"a dimension must be an integer, not {describe(item)}", None
+    if isinstance(item, float):
+        help = ROUNDING
     if isinstance(item, Value) and isinstance(node, tree.Name):
         message = f"`{node.text}` is a tensor here, so it can't be a dimension"
         help = "give the tensor or the dimension another name"
