@@ -154,26 +154,28 @@ def test_a_view_whose_way_back_is_none(tmp_path: Path, down_first: bool, filled:
 
 
 @pytest.mark.parametrize(
-    ("parts", "missing"), [(["0:3"], True), (["0:2", "3:4"], True), (["0:2", "0:2"], True), (["0:3", "1:4"], False)]
+    ("parts", "wrong"),
+    [
+        (["0:3"], ("E0503", "m.tok.weight[3:4, :]: of f32[4, 4]")),
+        (["0:2", "-1:"], ("E0503", "m.tok.weight[2:3, :]: of f32[4, 4]")),
+        (["0:2", "0:2"], ("E0503", "m.tok.weight[2:4, :]: of f32[4, 4]")),
+        (["0:3", "1:4"], ("E0523", "`m.tok.weight[1:3, :]` is filled twice")),
+        (["0:3", "3:4"], None),
+    ],
 )
-def test_parts_that_leave_something_out_do_not_fill_a_parameter(
-    tmp_path: Path, parts: list[str], missing: bool
-) -> None:
+def test_parts_fill_a_parameter_exactly(tmp_path: Path, parts: list[str], wrong: tuple[str, str] | None) -> None:
     whole = random(4, 4)
-    arrays = {f"w.{i}": whole[slice(*map(int, part.split(":")))] for i, part in enumerate(parts)}
+    arrays = {f"w.{i}": whole[slice(*(int(n) if n else None for n in part.split(":")))] for i, part in enumerate(parts)}
     lines = "\n".join(f'"w.{i}" -> tok.weight[{part}]' for i, part in enumerate(parts))
     load = f'load "w.safetensors" into m {MAPPINGS}'.replace('"wte" -> tok.weight', lines)
     arrays["lm_head.weight"] = whole
-    codes = [d.code for d in problems_of(tmp_path, {**LAYERS, **REST, **arrays}, load, "") if d.code != "N0501"]
-    assert ("E0503" in codes) == missing
-
-
-def test_parts_that_overlap_are_counted_exactly(tmp_path: Path) -> None:
-    arrays = {"a": np.zeros((3, 4), np.float32), "b": np.zeros((1, 4), np.float32), "bias": random(4)}
-    load = 'load "w.safetensors" into m.tok {\n"a" -> weight[0:3]\n"b" -> weight[2]\n"bias" -> bias\n}'
-    with pytest.raises(WeightsError) as error:
-        loaded(tmp_path, arrays, load, "")
-    assert [d.code for d in error.value.diagnostics] == ["E0503"]
+    load = load.replace('"lm_head.{p}" -> head.{p}', '"lm_head.weight" -> head.weight\n"lm_head.bias" -> head.bias')
+    found = [
+        (d.code, *(d.details or [d.message]))
+        for d in problems_of(tmp_path, {**LAYERS, **REST, **arrays}, load, "")
+        if d.code != "N0501"
+    ]
+    assert found == ([wrong] if wrong else [])
 
 
 def test_an_array_of_layers_is_a_target(tmp_path: Path) -> None:

@@ -179,7 +179,8 @@ def paths_of(node: tree.Node) -> tuple[tree.Expression, ...]:
     if isinstance(node, tree.Freeze | tree.LearningRate):
         return node.paths
     if isinstance(node, tree.Load):
-        return (node.target, *(mapping.target for mapping in node.mappings))
+        in_table = (path for mapping in node.mappings for path in (mapping.source, mapping.target))
+        return (node.target, *node.exceptions, *in_table)
     return (node.target,) if isinstance(node, tree.Formula) else ()
 
 

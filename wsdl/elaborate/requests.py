@@ -10,7 +10,7 @@ from wsdl.elaborate.items import ArgumentValue, Frame, has_poison
 from wsdl.elaborate.kinds import FINITE, Misfit
 from wsdl.elaborate.losses import auxiliary_loss
 from wsdl.elaborate.optimizers import optimizer_of, rate_of
-from wsdl.elaborate.path_patterns import freeze_request, group_request, limit_request, load_request, path_or_none
+from wsdl.elaborate.path_patterns import freeze_request, group_request, limit_request, path_or_none
 from wsdl.ir.requests import CopyRequest, GroupRequest
 from wsdl.ir.training import LossWeight
 from wsdl.ir.ways import WayRequest
@@ -98,6 +98,8 @@ def limit(node: tree.Limit, frame: Frame, context: Context) -> None:
 
 
 def load(node: tree.Load, frame: Frame, context: Context) -> None:
+    from wsdl.elaborate.load_requests import load_request
+
     context.request(load_request(node, frame, context))
 
 

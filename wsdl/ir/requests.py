@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from wsdl.diagnostics.span import Span
+from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph
 
 Mode: TypeAlias = Literal["eval", "train"]
-PLACEHOLDER = re.compile(r"\{(\w+)\}")  # in both sides of a `load` table
-INDEX = re.compile(r"\[([^\]]*)\]")  # in its targets
+PLACEHOLDER = re.compile(r"\{(\w+)(\.\.\.)?\}")  # `{p}`, `{path...}`: on both sides of a `load` table
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,35 @@ class Select:
 
     subscripts: tuple[int | slice, ...]
     span: Span
+
+
+@dataclass(frozen=True)
+class SelectAt:
+    """`[i]`, `[i * 64 : (i + 1) * 64]` in a `load` table: a `Select` whose numbers depend on names in the file."""
+
+    subscripts: tuple[int | Dim | slice, ...]
+    span: Span
+
+    def names(self) -> set[str]:
+        """The placeholders that it depends on."""
+        return {name for bound in self._bounds() if isinstance(bound, Dim) for name in bound.names()}
+
+    def at(self, values: Mapping[str, int]) -> Select:
+        """What it selects for values of the placeholders."""
+
+        def number(bound: int | Dim | None) -> int | None:
+            return bound.evaluate(values) if isinstance(bound, Dim) else bound
+
+        def evaluated(subscript: int | Dim | slice) -> int | slice:
+            if isinstance(subscript, slice):
+                return slice(*map(number, (subscript.start, subscript.stop, subscript.step)))
+            return subscript.evaluate(values) if isinstance(subscript, Dim) else subscript
+
+        return Select(tuple(map(evaluated, self.subscripts)), self.span)
+
+    def _bounds(self) -> Iterator[int | Dim | None]:
+        for each in self.subscripts:
+            yield from (each.start, each.stop, each.step) if isinstance(each, slice) else (each,)
 
 
 @dataclass(frozen=True)
@@ -37,6 +67,9 @@ class ViewCall:
     name: str
     arguments: tuple[int, ...]
     span: Span
+
+
+ViewStep: TypeAlias = Select | SelectAt | ViewCall
 
 
 @dataclass(frozen=True)
@@ -105,15 +138,14 @@ class CopyRequest:
 
 @dataclass(frozen=True)
 class LoadMapping:
-    """`"layer.{i}.weight" -> blocks[i].weight.T`: the name in the file and the path as templates, then the views.
-
-    In the path, constants of the program are replaced by numbers; `path_span` is its location.
-    """
+    """`"layer.{i}.qkv"[0:64] -> blocks[i].query.weight.T`: the name in the file, the views of the tensor, and the path
+    that it fills. The names in the path may have placeholders too."""
 
     pattern: str
-    path: str
-    views: tuple[Select | ViewCall, ...]
+    views: tuple[ViewStep, ...]
+    path: tuple[Part | ViewStep, ...]
     span: Span
+    pattern_span: Span
     path_span: Span
 
 
@@ -133,9 +165,18 @@ class At:
     span: Span
 
 
+@dataclass(frozen=True)
+class IgnoredNames:
+    """`"pooler.*"` of an `ignore`: tensors of the file that nothing is filled with. `*` stands for any text."""
+
+    pattern: str
+    span: Span
+
+
 @dataclass(frozen=True, eq=False)
 class LoadRequest:
-    """`load "v.pt" at "model" into encoder fit 0.2 { … }`; without `fit` the values have to be met exactly."""
+    """`load "v.pt" at "model" into encoder except norm fit 0.2 { … }`; without `fit` the values have to be met exactly.
+    The exceptions are paths below the target."""
 
     files: tuple[str, ...]
     file_span: Span
@@ -143,6 +184,8 @@ class LoadRequest:
     base: str
     mappings: tuple[LoadMapping, ...]
     span: Span
+    exceptions: tuple[PathPattern, ...] = ()
+    ignored: tuple[IgnoredNames, ...] = ()
     fit: Fit | None = None
     at: At | None = None
 

@@ -82,8 +82,9 @@ class Listing:
 @dataclass(frozen=True)
 class Fill:
     """The tensor `tensor` of a file becomes the view `view` of the stored tensor `stored`: asked for at `span`, for the
-    slot with the path `slot`, or for the part of it that the view `part` reads. Where a formula computes the slot,
-    nothing is stored for it (`None`), and the view is one of the slot.
+    slot with the path `slot`, or for the part of it that the view `part` reads. With `seen`, a view of the tensor is
+    read in place of all of it. Where a formula computes the slot, nothing is stored for it (`None`), and the view is
+    one of the slot.
 
     `as_stored` says that it is the tensor that the file itself holds under this name, whatever the parameter of the
     name held. `fit` is the share of the norm of the tensor that may be lost where it can't be met exactly; `None` where
@@ -97,5 +98,6 @@ class Fill:
     tensor: str
     span: Span | None = None
     part: View | None = None
+    seen: View | None = None
     fit: float | None = None
     as_stored: bool = False

@@ -5,22 +5,22 @@ from __future__ import annotations
 from contextlib import suppress
 
 from wsdl.diagnostics import Problems, deduplicated
-from wsdl.ir.binding import dim_of_text
-from wsdl.ir.graph import Module
-from wsdl.ir.requests import INDEX, PLACEHOLDER, LoadMapping, LoadRequest, Select
+from wsdl.ir.graph import Module, Slot
+from wsdl.ir.requests import PLACEHOLDER, LoadMapping, LoadRequest, Part, PathPattern, Select, SelectAt, ViewCall
 from wsdl.ir.weight_files import unknown_format
-from wsdl.sharing.paths import NotFound, Paths, target_of
-from wsdl.sharing.targets import Target
+from wsdl.sharing.load_patterns import general_path
+from wsdl.sharing.paths import NotFound
+from wsdl.sharing.targets import Target, Targets
 
-MOST_PARTS = 3  # placeholders that match dots: each multiplies the ways to match a name by its length
+MOST_SPLITS = 3  # placeholders whose end in a name is searched for: each multiplies the steps by the name's length
 
 
-def check_load(request: LoadRequest, target: Target, paths: Paths, problems: Problems) -> None:
-    """Report errors of a `load`: the format of its file, its target, its table."""
+def check_load(request: LoadRequest, target: Target, targets: Targets, problems: Problems) -> None:
+    """Report errors of a `load`: the format of its file, its target, its exceptions, its table."""
     for file in request.files:
         if unknown := unknown_format(file):
             problems.error("E0501", request.file_span, unknown[0], help=unknown[1])
-    modules = [f.thing for f in target.matches if isinstance(f.thing, Module)]
+    modules = [match.thing for match in target.matches if isinstance(match.thing, Module)]
     several = any(isinstance(step, Select) for step in request.target.steps) and len(target.matches) > 1
     if several or len(target.groups) > 1:
         what = "groups" if target.groups else "layers" if modules else "parameters"
@@ -35,59 +35,140 @@ def check_load(request: LoadRequest, target: Target, paths: Paths, problems: Pro
             else "name the array itself, or the layer around it and each parameter in a table: "
             '`"layers.{i}.{p}" -> blocks[i].{p}`',
         )
-    elif request.mappings and len(modules) != 1:
+        return
+    is_parameter = not modules and not target.layers
+    if is_parameter and (request.mappings or request.exceptions):
+        what = "a table" if request.mappings else "`except`"
         problems.error(
             "E0505",
             request.target.span,
-            "the target of a table must be one layer",
-            "an array of layers" if modules else "a parameter",
-            help="name the layer around it, and start the paths of the table there",
+            f"the target of {what} must be a layer",
+            "a parameter",
+            help=f"name the layer around it, and start the paths of {what} there",
         )
-    for module in modules[:1]:
-        reported = Problems()  # an error often occurs in every line of a table
-        for mapping in request.mappings:
-            with suppress(NotFound):
-                _check_mapping(mapping, module, paths, reported)
-        for problem in deduplicated(reported):
-            problems.add(problem)
+        return
+    for exception in request.exceptions:
+        with suppress(NotFound):
+            targets.of(below(request, exception), request.base, problems)
+    reported = Problems()  # an error often occurs in every line of a table
+    for mapping in request.mappings:
+        with suppress(NotFound):
+            _check_mapping(mapping, request, len(modules) > 1, targets, reported)
+    for problem in deduplicated(reported):
+        problems.add(problem)
 
 
-def _check_mapping(mapping: LoadMapping, target: Module, paths: Paths, problems: Problems) -> None:
-    in_pattern = set(PLACEHOLDER.findall(mapping.pattern))
-    indices, parts = placeholders(mapping)
-    for name in sorted((indices | parts) - in_pattern):
+def below(request: LoadRequest, path: PathPattern) -> PathPattern:
+    """A path that starts at the target of a `load`, from where the target's path starts."""
+    return PathPattern((*request.target.steps, *path.steps), path.span)
+
+
+def _check_mapping(
+    mapping: LoadMapping, request: LoadRequest, is_array: bool, targets: Targets, problems: Problems
+) -> None:
+    if not (_check_placeholders(mapping, problems) and _check_indices(mapping, problems)):
+        return
+    in_pattern = {name for name, _ in PLACEHOLDER.findall(mapping.pattern)}
+    path = general_path(mapping)
+    if path.steps and is_array:
+        problems.error(
+            "E0505",
+            mapping.path_span,
+            "the target is an array of layers, and this doesn't say which of them",
+            "begins with a name",
+            help=f"begin with the index in the names of the file, `{{i}}.{mapping.path_span.text}`, "
+            "or name the layer around the array as the target",
+        )
+        return
+    target = targets.of(below(request, path), request.base, problems, many=min(in_pattern, default="i"))
+    is_layer = not target.groups and not all(isinstance(match.thing, Slot) for match in target.matches)
+    if len(path.steps) == len(mapping.path) and (is_layer or (target.groups and target.layers)):
+        name = mapping.path_span.text
+        problems.error(
+            "E0505",
+            mapping.path_span,
+            "a tensor of the file fills one parameter, but this is a layer",
+            "not a parameter",
+            help=f"write `{name}.{{p}}`, and `{{p}}` in place of its parameter in the names of the file",
+        )
+
+
+def _check_placeholders(mapping: LoadMapping, problems: Problems) -> bool:
+    """Whether the placeholders of both sides belong together; reports it if not."""
+    in_pattern = dict(PLACEHOLDER.findall(mapping.pattern))
+    in_path = {n: dots for step in mapping.path if isinstance(step, Part) for n, dots in PLACEHOLDER.findall(step.name)}
+    of_views = {name for step in mapping.views if isinstance(step, SelectAt) for name in step.names()}
+    of_path = {name for step in mapping.path if isinstance(step, SelectAt) for name in step.names()}
+    for name in sorted((in_path.keys() | of_path) - in_pattern.keys() - (of_views & of_path)):
         problems.error(
             "E0505",
             mapping.path_span,
             f"the target uses `{name}`, which is not in the pattern",
             help=f"write `{{{name}}}` at its position in the names of the file",
         )
-        return
-    if "}{" in mapping.pattern or len(parts) > MOST_PARTS:
+        return False
+    for name in sorted(of_views - in_pattern.keys() - of_path):
         problems.error(
             "E0505",
             mapping.span,
-            "there are too many ways to match this pattern",
-            "two placeholders touch" if "}{" in mapping.pattern else f"{len(parts)} placeholders for several names",
-            help=f"write the text between them; at most {MOST_PARTS} placeholders may match several names with dots",
+            f"the slice uses `{name}`, which is neither a constant nor a placeholder",
+            help=f"declare it with `let {name} = …`, or write it as an index of the target too",
         )
-        return
-    for index in INDEX.findall(mapping.path):
-        if (dim_of_text(index).constant or 0) < 0:
-            problems.error("E0505", mapping.path_span, "an index in a table counts from 0", f"is {index}")
-            return
-    matches = paths.find(target_of(mapping), target, problems, whole_arrays=True, many=min(in_pattern, default="i"))
-    if "{" not in mapping.path and any(isinstance(f.thing, Module) for f in matches):
-        problems.error(
-            "E0505",
-            mapping.path_span,
-            "a tensor of the file fills one parameter, but this is a layer",
-            "not a parameter",
-            help=f"write `{mapping.path}.{{p}}`, and `{{p}}` in place of its parameter in the names of the file",
-        )
+        return False
+    if len(of_views - in_pattern.keys()) > 1:
+        problems.error("E0505", mapping.span, "only one number of a line may be missing in the pattern", "two are")
+        return False
+    for name in sorted(in_path.keys() & in_pattern.keys()):
+        if in_path[name] != in_pattern[name]:
+            one, several = f"`{{{name}}}`", f"`{{{name}...}}`"
+            problems.error(
+                "E0505",
+                mapping.span,
+                f"{one} is one part of a name, and {several} stands for several",
+                f"{one} on one side, {several} on the other",
+                help="write it alike on both sides",
+            )
+            return False
+    return _check_splits(mapping, problems)
 
 
-def placeholders(mapping: LoadMapping) -> tuple[set[str], set[str]]:
-    """The placeholders of a target that are indices, and those that are parts of its path."""
-    indices = {name for index in INDEX.findall(mapping.path) for name in dim_of_text(index).names()}
-    return indices, set(PLACEHOLDER.findall(INDEX.sub("", mapping.path)))
+def _check_splits(mapping: LoadMapping, problems: Problems) -> bool:
+    """Whether a name can be matched in few steps; reports it if not."""
+    parts = PLACEHOLDER.sub(lambda match: "+" if match[2] else "-", mapping.pattern.translate(_NO_SIGNS)).split(".")
+    splits = sum(part.count("+") + max(0, part.count("+") + part.count("-") - 1) for part in parts)
+    if "}{" not in mapping.pattern and splits <= MOST_SPLITS:
+        return True
+    problems.error(
+        "E0505",
+        mapping.span,
+        "there are too many ways to match this pattern",
+        "two placeholders touch" if "}{" in mapping.pattern else "too many placeholders",
+        help=f"write the text between them; at most {MOST_SPLITS} may be `{{path...}}` or stand behind another one in "
+        "the same part of a name",
+    )
+    return False
+
+
+_NO_SIGNS = str.maketrans("+-", "  ")
+
+
+def _check_indices(mapping: LoadMapping, problems: Problems) -> bool:
+    """Whether each index of the path names one layer; reports it if not. What follows the last name are views."""
+    names = [number for number, step in enumerate(mapping.path) if isinstance(step, Part)]
+    for step in mapping.path[: names[-1]]:
+        if isinstance(step, Part | ViewCall):
+            continue
+        [*others, subscript] = step.subscripts
+        if others or isinstance(subscript, slice):
+            problems.error(
+                "E0505",
+                step.span,
+                "a tensor of the file fills one parameter, but this selects several",
+                "several layers",
+                help="write `[i]`, and `{i}` in place of the number in the names of the file",
+            )
+            return False
+        if isinstance(subscript, int) and subscript < 0:
+            problems.error("E0505", mapping.path_span, "an index in a table counts from 0", f"is {subscript}")
+            return False
+    return True

@@ -11,7 +11,8 @@ from wsdl.ir.references import References
 from wsdl.ir.requests import FreezeRequest, GroupRequest, Part, PathPattern, Select, ViewCall
 from wsdl.ir.stages import Checked
 from wsdl.ir.training import RateRequest
-from wsdl.sharing.paths import NotFound, Paths, Thing, target_of
+from wsdl.sharing.load_patterns import general_path
+from wsdl.sharing.paths import NotFound, Paths, Thing
 
 
 def references(program: Checked) -> References:
@@ -42,7 +43,9 @@ def _with_paths(program: Checked, known: References) -> References:
     for load in program.loads:
         things = follow.path(load.target, load.base)
         for mapping in load.mappings:
-            follow.steps(target_of(mapping).steps, things)
+            follow.steps(general_path(mapping).steps, things)
+        for exception in load.exceptions:
+            follow.steps(exception.steps, things)
     for copy in program.copies:
         follow.path(copy.source, copy.base)
         follow.path(copy.target, copy.base)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -10,9 +9,8 @@ from typing import TypeAlias
 from wsdl.diagnostics import Edit, Label, Problems
 from wsdl.diagnostics.span import Span
 from wsdl.diagnostics.suggest import nearest
-from wsdl.ir.binding import dim_of_text
 from wsdl.ir.graph import Module, Slot
-from wsdl.ir.requests import LoadMapping, Part, PathPattern, Select, ViewCall
+from wsdl.ir.requests import Part, PathPattern, Select, ViewCall
 from wsdl.ir.stages import Checked
 from wsdl.ir.views import View, ViewError
 
@@ -54,7 +52,6 @@ class _Search:
     tried: bool
 
 
-_IN_TEMPLATE = re.compile(r"(?P<name>[^.\[\]{}]+)|\[(?P<index>[^\]]*)\]|\{")
 Thing: TypeAlias = "Module | list[Module] | tuple[Slot, View]"
 
 
@@ -181,24 +178,6 @@ class Paths:
                 help="apply it to a tensor, or take it out of the group",
             )
         self._never_applied.add(module)
-
-
-def target_of(mapping: LoadMapping) -> PathPattern:
-    """What the target of a mapping means whatever its placeholders stand for: all layers of an array for `[i]`, the
-    layer for `{p}` behind it, then without the views."""
-    source, start = mapping.path_span.source, mapping.path_span.start
-    steps: list[Part | Select | ViewCall] = []
-    written, template = _IN_TEMPLATE.finditer(mapping.path_span.text), _IN_TEMPLATE.finditer(mapping.path)
-    for written_part, part in zip(written, template, strict=True):
-        span = source.span(start + written_part.start(), start + written_part.end())
-        if part["name"] is not None:
-            steps.append(Part(part["name"].strip(), span))
-        elif part["index"] is not None:
-            number = dim_of_text(part["index"]).constant
-            steps.append(Select((slice(None) if number is None else number,), span))
-        else:
-            return PathPattern(tuple(steps), mapping.path_span)
-    return PathPattern((*steps, *mapping.views), source.span(start, mapping.span.end))
 
 
 def _step(thing: Thing, step: Part | Select | ViewCall, search: _Search) -> Iterator[Thing]:
@@ -331,21 +310,26 @@ def viewed(slot: Slot, steps: Iterable[Select | ViewCall], problems: Problems) -
     return view
 
 
+def through(view: View, step: Select | ViewCall) -> View:
+    """A view, and the next one as it is written. Raises `ViewError`."""
+    if isinstance(step, Select):
+        bounds = [slice(s, s + 1 or None) if isinstance(s, int) else s for s in step.subscripts]
+        return view.slice([(b.start, b.stop, b.step) for b in bounds])
+    if step.name == "T":
+        return view.transposed
+    if step.name == "reshape":
+        return view.reshape(step.arguments)
+    return view.permute(step.arguments) if step.name == "permute" else view.flip(step.arguments)
+
+
 def _viewed(slot: Slot, view: View, step: Part | Select | ViewCall, problems: Problems) -> View:
-    try:
-        if isinstance(step, Select):
-            bounds = [slice(s, s + 1 or None) if isinstance(s, int) else s for s in step.subscripts]
-            return view.slice([(b.start, b.stop, b.step) for b in bounds])
-        if isinstance(step, ViewCall):
-            if step.name == "T":
-                return view.transposed
-            if step.name == "reshape":
-                return view.reshape(step.arguments)
-            return view.permute(step.arguments) if step.name == "permute" else view.flip(step.arguments)
-    except ViewError as error:
-        story = [Label(slot.layer_span, slot.story)] if slot.story else []
-        problems.error("E0315", step.span, str(error), f"of `{slot.path}`, {slot.type}", labels=story)
-        raise NotFound from None
+    if not isinstance(step, Part):
+        try:
+            return through(view, step)
+        except ViewError as error:
+            story = [Label(slot.layer_span, slot.story)] if slot.story else []
+            problems.error("E0315", step.span, str(error), f"of `{slot.path}`, {slot.type}", labels=story)
+            raise NotFound from None
     problems.error(
         "E0317",
         step.span,

@@ -375,7 +375,7 @@ def _check_loads(work: _Sharing) -> None:
     for request in work.program.loads:
         with suppress(NotFound):  # reported
             target = _target(request.target, request.base, work)
-            check_load(request, target, work.paths, work.problems)
+            check_load(request, target, work.targets, work.problems)
             if work.program.left_out and not target.tensors:
                 needless.add(request)
     if needless:

@@ -68,17 +68,18 @@ class Targets:
         *,
         from_file: bool = False,
         whole_arrays: bool = True,
+        many: str = "*",
     ) -> Target:
         """What a path means below the layer `base`; `from_file` says that it may also begin at layers and groups of the
-        file, as in a `train`. An array stands for all of its layers, unless `whole_arrays` is off. Raises `NotFound`
-        after reporting; without `problems` nothing is reported."""
+        file, as in a `train`. An array stands for all of its layers, unless `whole_arrays` is off; `many` is the index
+        that messages recommend for that. Raises `NotFound` after reporting; without `problems` nothing is reported."""
         for start in dict.fromkeys([base, *([""] if from_file else [])]):
             target = self._in_groups(pattern, start, Problems() if problems is None else problems)
             if target is not None:
                 return target
         root = self.paths.start(pattern, base, from_file)
         groups = self._named_below(base)
-        matches = self.paths.find(pattern, root, problems, whole_arrays=whole_arrays, groups=groups)
+        matches = self.paths.find(pattern, root, problems, whole_arrays=whole_arrays, groups=groups, many=many)
         return Target(
             [(s, view) for match in matches for s, view in match.tensors() if s.path not in self._program.left_out],
             [match.thing for match in matches if isinstance(match.thing, Module)],

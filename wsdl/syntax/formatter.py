@@ -164,9 +164,9 @@ class _Formatter:
             self._compound(end, indent, lambda: self._scan(node), node.body)
         elif isinstance(node, tree.If):
             self._if(node, indent)
-        elif isinstance(node, tree.Load) and node.mappings:
-            end = (node.fit or node.target).span.end
-            self._compound(end, indent, lambda: self._load(node), node.mappings)
+        elif isinstance(node, tree.Load) and node.table:
+            end = (node.fit or [node.target, *node.exceptions][-1]).span.end
+            self._compound(end, indent, lambda: self._load(node), node.table)
         else:
             self._line(node.span.end, indent, lambda: self._simple(node))
 
@@ -237,7 +237,9 @@ class _Formatter:
         if isinstance(node, tree.Copy):
             return ["load ", *expression(node.source), " into ", *expression(node.target)]
         if isinstance(node, tree.Mapping):
-            return [f"{quoted(node.pattern.value)} -> ", *expression(node.target)]
+            return [*expression(node.source), " -> ", *expression(node.target)]
+        if isinstance(node, tree.Ignore):
+            return [f"ignore {', '.join(quoted(pattern.value) for pattern in node.patterns)}"]
         if isinstance(node, tree.Import):
             return [f"from {quoted(node.file.value)} import {_names(node.names)}"]
         if isinstance(node, tree.Loss):
@@ -277,8 +279,9 @@ class _Formatter:
 
     def _load(self, node: tree.Load) -> list[str | Group]:
         at = [] if node.at is None else [f" at {quoted(node.at.value)}"]
+        excepted = [" except ", *self.write.separated(node.exceptions)] if node.exceptions else []
         fit = [] if node.fit is None else [" fit ", *self.write.expression(node.fit)]
-        return ["load ", *self._files(node.files), *at, " into ", *self.write.expression(node.target), *fit]
+        return ["load ", *self._files(node.files), *at, " into ", *self.write.expression(node.target), *excepted, *fit]
 
     def _files(self, files: Sequence[tree.String]) -> Box:
         if len(files) == 1:
@@ -317,7 +320,7 @@ class _Formatter:
             "\n" not in node.span.text
             and len(node.body) == 1
             and not isinstance(node.body[0], tree.Changes)
-            and not (isinstance(node.body[0], tree.Load) and node.body[0].mappings)
+            and not (isinstance(node.body[0], tree.Load) and node.body[0].table)
             and len(flat(self._variant(node)) or " " * WIDTH) < WIDTH
         )
 

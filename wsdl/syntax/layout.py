@@ -25,7 +25,7 @@ _TOKEN = re.compile(
     | (?P<string>"(?:\\.|[^"\\\r\n])*"?)
     | (?P<quoted>'(?:\\.|[^'\\\r\n])*')
     | (?P<foreign>/\*[\s\S]*?(?:\*/|\Z)|^[ \t]*//[^\r\n]*)
-    | (?P<placeholder>\.\{[^\W\d]\w*\})
+    | (?P<placeholder>(?:\.|->[ \t]*)\w*(?:\{[^\W\d]\w*(?:\.{3})?\}\w*)+)
     | (?P<bracket>[()\[\]{}])
     | (?P<semicolon>;[ \t]*)
     | (?P<word>[^\W\d]\w*)

@@ -110,7 +110,7 @@ class Call(Node):
 
 
 class Field(Node):
-    """`object.name`; in the paths of `load` the name may be a placeholder, `{p}`, braces included."""
+    """`object.name`; in the paths of `load` the name may have placeholders, `{p}_emb`, braces included."""
 
     object: Expression
     name: Name
@@ -250,20 +250,31 @@ class Require(Node):
 
 
 class Mapping(Node):
-    """`"embeddings.{i}.weight" -> blocks[i].weight` of a `load`."""
+    """`"embeddings.{i}.weight"[0:64] -> blocks[i].weight` of a `load`; views may follow the pattern."""
 
-    pattern: String
+    source: Expression
     target: Expression
 
 
+class Ignore(Node):
+    """`ignore "pooler.*", "*.num_batches_tracked"` of a `load`."""
+
+    patterns: tuple[String, ...]
+
+
 class Load(Node):
-    """`load ["a.safetensors", "b.safetensors"] at "model" into encoder fit 0.2 { … }`."""
+    """`load ["a.safetensors", "b.safetensors"] at "model" into encoder except head fit 0.2 { … }`."""
 
     files: tuple[String, ...]
     at: String | None
     target: Expression
+    exceptions: tuple[Expression, ...]
     fit: Expression | None
-    mappings: tuple[Mapping, ...]
+    table: tuple[Mapping | Ignore, ...]
+
+    @property
+    def mappings(self) -> tuple[Mapping, ...]:
+        return tuple(line for line in self.table if isinstance(line, Mapping))
 
 
 class Copy(Node):

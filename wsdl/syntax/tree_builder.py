@@ -225,7 +225,7 @@ class Builder:
         """Opening brace, statements, closing brace; the braces have the location."""
         return (parts[0], _nodes(parts), parts[-1])
 
-    mappings = body
+    table = body
 
     # -- statements ----------------------------------------------------------------------------------------------------
 
@@ -352,10 +352,9 @@ class Builder:
         return self.call(parts[1:])
 
     def load(self, parts: Parts) -> tree.Load:
-        table = parts[-1]
-        mappings = table[1] if table else ()
-        target, fit = _after(parts, "into"), _after(parts, "fit")
-        return tree.Load(self._span(parts), parts[1], _after(parts, "at"), target, fit, mappings)
+        at, target, exceptions, fit = (_after(parts, word) for word in ("at", "into", "except", "fit"))
+        table = parts[-1][1] if parts[-1] else ()
+        return tree.Load(self._span(parts), parts[1], at, target, exceptions or (), fit, table)
 
     def files(self, parts: Parts) -> tuple[Any, ...]:
         return _nodes(parts)
@@ -367,6 +366,9 @@ class Builder:
         target = parts[2].span
         self.placeholders = [n for n in self.placeholders if not target.start <= n.span.start < target.end]
         return tree.Mapping(self._span(parts), parts[0], parts[2])
+
+    def ignore(self, parts: Parts) -> tree.Ignore:
+        return tree.Ignore(self._span(parts), _nodes(parts))
 
     # -- expressions ---------------------------------------------------------------------------------------------------
 

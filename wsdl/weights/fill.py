@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from wsdl.diagnostics import Diagnostic
 from wsdl.ir.connected import connected
 from wsdl.ir.dtypes import dtype_of, numpy_dtype
 from wsdl.ir.graph import Graph, Slot
@@ -27,7 +26,7 @@ from wsdl.sharing.read_stored import slot_over_stored
 from wsdl.weights.lost import Loss
 from wsdl.weights.misfits import Difference, Missed, losses_of, require_equal, require_near
 from wsdl.weights.narrow import as_stored
-from wsdl.weights.source import Source, WeightsError
+from wsdl.weights.source import Source
 
 if TYPE_CHECKING:
     from wsdl.fitting.fit import SlotTarget
@@ -90,7 +89,7 @@ def filled(
 
 def _read(source: Source, fill: Fill) -> Array:
     array: Array = (source.stored if fill.as_stored and source.stored else source).read(fill.tensor)
-    return array
+    return array if fill.seen is None else fill.seen.of(array)
 
 
 def tensors_of(storage: Storage, fill: Fill) -> tuple[str, ...]:
@@ -144,7 +143,6 @@ class _Family:
             value = np.array(self._before(name), dtype)
             for fill, array in zip(fills, arrays, strict=True):
                 value = fill.view.put(value, array)
-            _require_whole(self._storage, fills)
         else:
             back = fills[whole].view.inverse()
             assert back is not None
@@ -257,21 +255,7 @@ def _rounding(array: Array) -> float:
     return ROUNDING * STEPS[dtype_of(array)]
 
 
-# -- agreement and completeness ----------------------------------------------------------------------------------------
-
-
-def _require_whole(storage: Storage, fills: Iterable[Fill]) -> None:
-    """Raises `WeightsError` if parts that are loaded into a slot don't cover all of its elements; they may overlap."""
-    parts = [fill for fill in fills if fill.part is not None]
-    for slot in dict.fromkeys(fill.slot for fill in parts):
-        stored, view = storage.home(slot)
-        filled = np.zeros(stored.sizes, bool)
-        for fill in parts:
-            filled = fill.view.put(filled, np.ones(fill.view.shape, bool))
-        if not view.of(filled).all():
-            [*_, last] = [fill for fill in parts if fill.slot == slot]
-            message = f"the parts of `{slot}` that are filled leave {int((~view.of(filled)).sum())} elements out"
-            raise WeightsError([Diagnostic("E0503", message, last.span, file=None if last.span else last.file)])
+# -- agreement ----------------------------------------------------------------------------------------
 
 
 def _equal(stored: Array, loaded: Array) -> bool:

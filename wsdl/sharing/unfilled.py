@@ -1,0 +1,199 @@
+"""What the `load`s of a program leave out or fill twice: parameters, parts of these, tensors of their files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from wsdl.diagnostics import Label, Problems
+from wsdl.diagnostics.suggest import nearest
+from wsdl.ir.coverage import covers, left_out, overlap
+from wsdl.ir.graph import Slot, with_indices
+from wsdl.ir.stages import Storage
+from wsdl.ir.views import View
+from wsdl.ir.weight_files import Fill
+from wsdl.sharing.open_load import OpenLoad
+
+MOST_LISTED = 20
+_MOST_EXCEPTED = 3  # paths that a help recommends
+_COUNTERS = "num_batches_tracked"  # of PyTorch; never read
+
+
+# -- filled twice ------------------------------------------------------------------------------------------------------
+
+
+def report_overlaps(storage: Storage, fills: Iterable[Fill], problems: Problems) -> None:
+    """Report parts of a parameter that two tensors fill, once for each two lines: the bounds in one of them are wrong.
+    Tensors that fill exactly the same elements may be equal, which is known when they are read."""
+    by_slot: dict[str, list[Fill]] = {}
+    for fill in fills:
+        by_slot.setdefault(fill.slot, []).append(fill)
+    sizes = {slot.path: slot.sizes for slot in storage.checked.slots()} if by_slot else {}
+    lines = set()
+    for path, together in by_slot.items():
+        if all(fill.part is None for fill in together):
+            continue
+        twice = overlap([_part(fill, sizes[path]) for fill in together])
+        if twice is None:
+            continue
+        first, second, part = together[twice[0]], together[twice[1]], twice[2]
+        if (first.span, second.span) in lines:
+            continue
+        lines.add((first.span, second.span))
+        problems.error(
+            "E0523",
+            second.span,
+            f"`{path}{part.text}` is filled twice",
+            f"from `{second.tensor}{second.seen or ''}`",
+            labels=[Label(first.span, f"from `{first.tensor}{first.seen or ''}`")] if first.span else [],
+            help="the bounds of one of the two are wrong",
+        )
+
+
+def _part(fill: Fill, sizes: Sequence[int]) -> View:
+    return fill.part or View.identity(sizes)
+
+
+# -- not filled --------------------------------------------------------------------------------------------------------
+
+
+def report_unfilled(storage: Storage, loads: Sequence[OpenLoad], fills: Sequence[Fill], problems: Problems) -> None:
+    """Report the parameters that no `load` fills: for each `load`, those below its target that are no exceptions."""
+    filled = _Filled(storage)
+    for fill in fills:
+        filled.add(fill)
+    reported: set[str] = set()
+    for load in loads:
+        with_exceptions = filled.with_exceptions(load)
+        missing = []
+        for slot in load.slots.values():
+            tensors = set(storage.readings[slot.path].tensors)
+            if not tensors <= reported and not with_exceptions.has(slot):
+                missing.append(slot)
+                reported |= tensors
+        if missing:
+            _report_missing(missing, with_exceptions, load, problems)
+
+
+def _report_missing(missing: Sequence[Slot], filled: _Filled, load: OpenLoad, problems: Problems) -> None:
+    what = f"{how_many(missing, 'parameter')} of `{load.prefix}` {'is' if len(missing) == 1 else 'are'}"
+    target = load.request.target.span
+    unused = [name for name in load.listing.tensors if name not in load.used]
+    lines, parts = [], {slot.path: filled.missing_part(slot) for slot in missing}
+    for slot in missing:
+        part, near = parts[slot.path], nearest(slot.file_path, unused)
+        near_text = f" (is it `{near}`?)" if near else ""
+        lines.append(f"{slot.path}{part}: of {slot.type}" if part else f"{slot.path}: {slot.type}{near_text}")
+    excepted = _as_exceptions(parts, load)
+    example = f"`into {target.text} except {', '.join(excepted)}`"
+    problems.error(
+        "E0503",
+        target,
+        f"{what} not filled from {load.request.file}",
+        details=listed(lines),
+        help="map them, or let them keep their initial values: "
+        + (example if excepted else "name them after the target, behind `except`"),
+    )
+
+
+def _as_exceptions(missing: Mapping[str, str], load: OpenLoad) -> list[str]:
+    """The paths of an `except` with all that is missing, by the path of the slot: whole layers where possible. None if
+    they would be many."""
+    start = f"{with_indices(load.prefix)}."
+    if not all(path.startswith(start) for path in missing):
+        return []
+    kept = {name for s in load.slots.values() if s.path not in missing for name in _layers(s.path, start)}
+    kept |= {name for path, part in missing.items() if part for name in _layers(path, start)[:-1]}
+    names = dict.fromkeys(
+        next(name for name in _layers(path, start) if name not in kept) + part for path, part in missing.items()
+    )
+    return list(names) if len(names) <= _MOST_EXCEPTED else []
+
+
+def _layers(path: str, start: str) -> list[str]:
+    """The layers that a slot is in, outermost first, then the slot itself; as they are written below a target."""
+    names = path.removeprefix(start).split(".")
+    return [".".join(names[:end]) for end in range(1, len(names) + 1)]
+
+
+class _Filled:
+    """The views of slots and of stored tensors that are filled."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._sizes = {slot.path: slot.sizes for slot in storage.checked.slots()}
+        self._slots: dict[str, list[View]] = {}
+        self._stored: dict[str, list[View]] = {}
+
+    def add(self, fill: Fill) -> None:
+        self._slots.setdefault(fill.slot, []).append(fill.part or View.identity(self._sizes[fill.slot]))
+        if fill.stored is not None:
+            self._stored.setdefault(fill.stored, []).append(fill.view)
+        elif fill.part is None:  # all tensors of the formula are fitted
+            for name in self._storage.readings[fill.slot].tensors:
+                self._stored.setdefault(name, []).append(View.identity(self._storage.stored[name].sizes))
+
+    def with_exceptions(self, load: OpenLoad) -> _Filled:
+        """The same with what keeps its initial values by the `except` of a `load`."""
+        filled = _Filled(self._storage)
+        filled._slots = {path: [*views] for path, views in self._slots.items()}
+        filled._stored = {name: [*views] for name, views in self._stored.items()}
+        for path, views in load.excepted.items():
+            filled._slots.setdefault(path, []).extend(views)
+            if not self._storage.is_computed(path):
+                stored, home = self._storage.home(path)
+                filled._stored.setdefault(stored.name, []).extend(home.then(view) for view in views)
+        return filled
+
+    def has(self, slot: Slot) -> bool:
+        """Whether a slot is filled, by itself or by others that read the same tensor."""
+        if covers(self._slots.get(slot.path, []), View.identity(slot.sizes)):
+            return True
+        if not self._storage.is_computed(slot.path):
+            stored, home = self._storage.home(slot.path)
+            return covers(self._stored.get(stored.name, []), home)
+        names = self._storage.readings[slot.path].tensors
+        return all(
+            covers(self._stored.get(name, []), View.identity(self._storage.stored[name].sizes)) for name in names
+        )
+
+    def missing_part(self, slot: Slot) -> str:
+        """The part of a slot that is missing, as a slice; empty if all of it is."""
+        own = self._slots.get(slot.path, [])
+        return getattr(left_out(slot.sizes, own), "text", "") if own else ""
+
+
+# -- not used ----------------------------------------------------------------------------------------------------------
+
+
+def note_unused(load: OpenLoad, problems: Problems) -> None:
+    """Note the tensors of the file of a `load`, and parts of them, that no `load` uses."""
+    listing = load.listing
+    unused: list[str] = []
+    partly: list[str] = []
+    for name, info in listing.tensors.items():
+        if name.endswith(_COUNTERS):
+            continue
+        if not {*load.used, *listing.inputs}.issuperset(listing.parts.get(name, (name,))):
+            unused.append(f"{name}: {info}")
+        elif name in load.used and (part := left_out(info.shape, load.used[name])):
+            partly.append(f"{name}{part}: of {info}")
+    if unused or partly:
+        what = f"{how_many(unused, 'tensor')} of {load.request.file} {'is' if len(unused) == 1 else 'are'} not used"
+        parts = f"{how_many(partly, 'tensor')} of {load.request.file} {'is' if len(partly) == 1 else 'are'}"
+        only = f"{len(partly)} only in part" if unused else f"{parts} used only in part"
+        problems.error(
+            "N0501",
+            load.request.file_span,
+            ", ".join([*([what] if unused else []), *([only] if partly else [])]),
+            details=listed([*unused, *partly]),
+            severity="note",
+        )
+
+
+def how_many(things: Sequence[object], noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
+
+
+def listed(lines: Sequence[str]) -> list[str]:
+    more = len(lines) - MOST_LISTED
+    return [*lines[:MOST_LISTED], *([f"and {more} more"] if more > 0 else [])]
