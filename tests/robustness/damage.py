@@ -48,7 +48,7 @@ def _write(content: bytes, path: Path) -> None:
     path.write_bytes(content)
 
 
-def _bytes(name: str, suffix: str, content: bytes, code: str) -> Damage:
+def written(name: str, suffix: str, content: bytes, code: str) -> Damage:
     return Damage(name, suffix, partial(_write, content), code)
 
 
@@ -73,31 +73,31 @@ def packed(header: bytes, data: bytes = b"") -> bytes:
 
 WHOLE = safetensors()
 SAFETENSORS = [
-    *(_bytes(f"cut after {n} bytes", ".safetensors", WHOLE[:n], "E0501") for n in (0, 1, 7, 8, 20, len(WHOLE) - 1)),
-    _bytes("random bytes", ".safetensors", np.random.default_rng(0).bytes(4096), "E0501"),
-    _bytes("a header of 2^63 bytes", ".safetensors", struct.pack("<Q", 2**63) + WHOLE[8:], "E0501"),
-    _bytes("a hundred thousand brackets", ".safetensors", packed(b"[" * 100_000), "E0501"),
-    _bytes("no JSON", ".safetensors", packed(b"{'a': 1}"), "E0501"),
-    _bytes("no UTF-8", ".safetensors", packed(b'{"\xff\xfe": 1}'), "E0501"),
-    _bytes("a list", ".safetensors", packed(b"[1, 2]"), "E0501"),
-    _bytes("a number of a million digits", ".safetensors", packed(b'{"a": ' + b"9" * 1_000_000 + b"}"), "E0501"),
-    _bytes("twice the same name", ".safetensors", packed(b'{"a": {}, "a": {}}'), "E0501"),
-    _bytes("a size of 2^62", ".safetensors", safetensors(weight__shape=[2**62, 2**62]), "E0501"),
-    _bytes("a negative size", ".safetensors", safetensors(weight__shape=[-3, -4]), "E0501"),
-    _bytes("a size with a fraction", ".safetensors", safetensors(weight__shape=[3.0, 4]), "E0501"),
-    _bytes("a size that is true", ".safetensors", safetensors(bias__shape=[True]), "E0501"),
-    _bytes("offsets behind the end", ".safetensors", safetensors(bias__data_offsets=[48, 2**60]), "E0501"),
-    _bytes("offsets the wrong way round", ".safetensors", safetensors(bias__data_offsets=[60, 48]), "E0501"),
-    _bytes("offsets of another tensor", ".safetensors", safetensors(bias__data_offsets=[0, 12]), "E0501"),
-    _bytes("bytes that don't fit the shape", ".safetensors", safetensors(bias__data_offsets=[48, 56]), "E0501"),
-    _bytes("a dtype of nobody", ".safetensors", safetensors(bias__dtype="F31"), "E0510"),
-    _bytes("integers", ".safetensors", safetensors(weight__dtype="I32"), "E0510"),
-    _bytes("another shape", ".safetensors", safetensors(weight__shape=[4, 3]), "E0508"),
-    _bytes("a tensor is missing", ".safetensors", safetensors({"m.dense.bias": WEIGHTS["m.dense.bias"]}), "E0511"),
-    _bytes("sizes of thousands of digits", ".safetensors", safetensors(weight__shape=[10**4000] * 500), "E0501"),
-    _bytes("sizes without end", ".safetensors", safetensors(weight__shape=[2**61] * 500_000), "E0501"),
-    _bytes("a name without end", ".safetensors", safetensors({**WEIGHTS, "m.dense." + "a" * 10**6: BIAS}), "E0512"),
-    _bytes("a tensor too many", ".safetensors", safetensors({**WEIGHTS, "m.dense.weigth": np.ones(1, "f4")}), "E0512"),
+    *(written(f"cut after {n} bytes", ".safetensors", WHOLE[:n], "E0501") for n in (0, 1, 7, 8, 20, len(WHOLE) - 1)),
+    written("random bytes", ".safetensors", np.random.default_rng(0).bytes(4096), "E0501"),
+    written("a header of 2^63 bytes", ".safetensors", struct.pack("<Q", 2**63) + WHOLE[8:], "E0501"),
+    written("a hundred thousand brackets", ".safetensors", packed(b"[" * 100_000), "E0501"),
+    written("no JSON", ".safetensors", packed(b"{'a': 1}"), "E0501"),
+    written("no UTF-8", ".safetensors", packed(b'{"\xff\xfe": 1}'), "E0501"),
+    written("a list", ".safetensors", packed(b"[1, 2]"), "E0501"),
+    written("a number of a million digits", ".safetensors", packed(b'{"a": ' + b"9" * 1_000_000 + b"}"), "E0501"),
+    written("twice the same name", ".safetensors", packed(b'{"a": {}, "a": {}}'), "E0501"),
+    written("a size of 2^62", ".safetensors", safetensors(weight__shape=[2**62, 2**62]), "E0501"),
+    written("a negative size", ".safetensors", safetensors(weight__shape=[-3, -4]), "E0501"),
+    written("a size with a fraction", ".safetensors", safetensors(weight__shape=[3.0, 4]), "E0501"),
+    written("a size that is true", ".safetensors", safetensors(bias__shape=[True]), "E0501"),
+    written("offsets behind the end", ".safetensors", safetensors(bias__data_offsets=[48, 2**60]), "E0501"),
+    written("offsets the wrong way round", ".safetensors", safetensors(bias__data_offsets=[60, 48]), "E0501"),
+    written("offsets of another tensor", ".safetensors", safetensors(bias__data_offsets=[0, 12]), "E0501"),
+    written("bytes that don't fit the shape", ".safetensors", safetensors(bias__data_offsets=[48, 56]), "E0501"),
+    written("a dtype of nobody", ".safetensors", safetensors(bias__dtype="F31"), "E0510"),
+    written("integers", ".safetensors", safetensors(weight__dtype="I32"), "E0510"),
+    written("another shape", ".safetensors", safetensors(weight__shape=[4, 3]), "E0508"),
+    written("a tensor is missing", ".safetensors", safetensors({"m.dense.bias": WEIGHTS["m.dense.bias"]}), "E0511"),
+    written("sizes of thousands of digits", ".safetensors", safetensors(weight__shape=[10**4000] * 500), "E0501"),
+    written("sizes without end", ".safetensors", safetensors(weight__shape=[2**61] * 500_000), "E0501"),
+    written("a name without end", ".safetensors", safetensors({**WEIGHTS, "m.dense." + "a" * 10**6: BIAS}), "E0512"),
+    written("a tensor too many", ".safetensors", safetensors({**WEIGHTS, "m.dense.weigth": np.ones(1, "f4")}), "E0512"),
 ]
 
 
@@ -148,23 +148,23 @@ def npz_damage(arrays: dict[str, Array], name: str, broken: str, misfit: str, ot
     wrong_sum = whole.replace(member[-8:], b"\1" * 8, 1)
     return [
         *(
-            _bytes(f"cut after {n} bytes", ".npz", whole[:n], broken)
+            written(f"cut after {n} bytes", ".npz", whole[:n], broken)
             for n in (0, 3, 40, len(whole) // 2, len(whole) - 1)
         ),
-        _bytes("random bytes", ".npz", np.random.default_rng(0).bytes(4096), broken),
-        _bytes("Python objects", ".npz", _with(name, npy(objects, pickle=True), arrays), broken),
-        _bytes("no array", ".npz", _with(name, b"hello", arrays), broken),
-        _bytes("an empty member", ".npz", _with(name, b"", arrays), broken),
-        _bytes(
+        written("random bytes", ".npz", np.random.default_rng(0).bytes(4096), broken),
+        written("Python objects", ".npz", _with(name, npy(objects, pickle=True), arrays), broken),
+        written("no array", ".npz", _with(name, b"hello", arrays), broken),
+        written("an empty member", ".npz", _with(name, b"", arrays), broken),
+        written(
             "a header that is code", ".npz", _with(name, member[:10] + b"__import__('os').system('x')", arrays), broken
         ),
-        _bytes(
+        written(
             "a header that lies", ".npz", _with(name, member.replace(b"'shape': (", b"'shape': (9"), arrays), broken
         ),
-        _bytes("less than it says", ".npz", _with(name, member[:-4], arrays), broken),
-        _bytes("a wrong checksum", ".npz", wrong_sum, broken),
-        _bytes("texts", ".npz", _with(name, npy(np.full(array.shape, "1.0")), arrays), other),
-        _bytes("another rank", ".npz", _with(name, npy(array[None]), arrays), misfit),
+        written("less than it says", ".npz", _with(name, member[:-4], arrays), broken),
+        written("a wrong checksum", ".npz", wrong_sum, broken),
+        written("texts", ".npz", _with(name, npy(np.full(array.shape, "1.0")), arrays), other),
+        written("another rank", ".npz", _with(name, npy(array[None]), arrays), misfit),
         Damage("one name twice", ".npz", lambda path: _one_name_twice(path, arrays, name), broken),
         Damage("a bomb", ".npz", lambda path: _bomb(path, arrays, name), misfit),
     ]
@@ -231,8 +231,8 @@ def onnx_damage(broken: str, odd: str) -> list[Damage]:
         "data at a negative place": (_external("short.data", -8), broken),
     }
     return [
-        *(_bytes(f"cut after {n} bytes", ".onnx", whole[:n], broken) for n in (9, 40, len(whole) - 9)),
-        _bytes("random bytes", ".onnx", np.random.default_rng(0).bytes(4096), broken),
+        *(written(f"cut after {n} bytes", ".onnx", whole[:n], broken) for n in (9, 40, len(whole) - 9)),
+        written("random bytes", ".onnx", np.random.default_rng(0).bytes(4096), broken),
         *(Damage(name, ".onnx", _beside(proto), code) for name, (proto, code) in protos.items()),
     ]
 
@@ -271,16 +271,16 @@ def _twice(path: Path) -> None:
 
 
 TABLES = [
-    _bytes("an empty table", ".csv", b"", "E0717"),
-    _bytes("rows of two lengths", ".csv", b"x.0,x.1\n1,2\n3\n", "E0717"),
-    _bytes("words", ".csv", b"x.0,x.1,x.2,x.3\n1,2,three,4\n", "E0718"),
-    _bytes("bytes of 0", ".csv", b"x.0,x.1\n\0,\0\n", "E0718"),
-    _bytes("no UTF-8", ".csv", b"x.0\n\xff\xfe\n", "E0717"),
-    _bytes("a name twice", ".csv", b"x,x\n1,2\n", "E0717"),
-    _bytes("a column is missing", ".csv", b"x.0,x.1,x.3\n1,2,4\n", "E0717"),
-    _bytes("a column and its parts", ".csv", b"x,x.0\n1,2\n", "E0717"),
-    _bytes("an endless quote", ".csv", b'x.0\n"' + b"1" * 300_000, "E0717"),
-    _bytes("no table", ".parquet", b"PAR1" + b"\0" * 100 + b"PAR1", "E0717"),
+    written("an empty table", ".csv", b"", "E0717"),
+    written("rows of two lengths", ".csv", b"x.0,x.1\n1,2\n3\n", "E0717"),
+    written("words", ".csv", b"x.0,x.1,x.2,x.3\n1,2,three,4\n", "E0718"),
+    written("bytes of 0", ".csv", b"x.0,x.1\n\0,\0\n", "E0718"),
+    written("no UTF-8", ".csv", b"x.0\n\xff\xfe\n", "E0717"),
+    written("a name twice", ".csv", b"x,x\n1,2\n", "E0717"),
+    written("a column is missing", ".csv", b"x.0,x.1,x.3\n1,2,4\n", "E0717"),
+    written("a column and its parts", ".csv", b"x,x.0\n1,2\n", "E0717"),
+    written("an endless quote", ".csv", b'x.0\n"' + b"1" * 300_000, "E0717"),
+    written("no table", ".parquet", b"PAR1" + b"\0" * 100 + b"PAR1", "E0717"),
     Damage("a name twice", ".parquet", lambda path: _twice(path), "E0717"),
-    _bytes("random bytes", ".parquet", np.random.default_rng(0).bytes(4096), "E0717"),
+    written("random bytes", ".parquet", np.random.default_rng(0).bytes(4096), "E0717"),
 ]

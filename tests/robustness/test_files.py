@@ -18,12 +18,14 @@ from tests.cli.conftest import Wsdl
 from tests.npz import save_npz
 from tests.robustness import damage
 from tests.robustness.damage import DATA, WEIGHTS, Damage
+from tests.robustness.pickles import PYTORCH
 
 WEIGHTS_DAMAGE = [
     *damage.SAFETENSORS,
     *damage.npz_damage(WEIGHTS, "m.dense.weight", "E0501", "E0508", "E0510"),
     *damage.onnx_damage("E0501", "E0510"),
-    *damage.no_files((".safetensors", ".npz", ".onnx"), "E0501"),
+    *PYTORCH,
+    *damage.no_files((".safetensors", ".pt", ".npz", ".onnx"), "E0501"),
 ]
 DATA_DAMAGE = [
     *damage.npz_damage(DATA, "x", "E0717", "E0713", "E0712"),

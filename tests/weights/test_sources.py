@@ -82,7 +82,7 @@ def test_names_that_are_not_there(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("nothing.safetensors", "no such file"),
-        ("model.pt", "weights can't be read from a .pt file"),
+        ("model.h5", "weights can't be read from a .h5 file"),
         ("weights", "doesn't say what it is"),
     ],
 )

@@ -11,6 +11,7 @@ from wsdl.api.checking import stored
 from wsdl.api.sources import program_in, require, require_file, write_files
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.ir.inventory import Inventory
+from wsdl.ir.weight_files import is_weights
 from wsdl.options import COUNT, DIMS, NAME, PATH, Optional, takes
 
 
@@ -24,16 +25,15 @@ def inspect(
 ) -> Inventory:
     """The stored tensors of a program or a variant of it, of any ONNX file, or of a weights file."""
     require(path)
-    suffix = Path(path).suffix.lower()
-    if variant is not None and suffix in (".onnx", ".safetensors", ".npz"):
+    if variant is not None and is_weights(path):
         message = "only a program has variants; this file contains one of them"
         raise CompileError([Diagnostic("E0704", message, file=os.fspath(path), help="leave out `--variant`")])
-    if suffix == ".onnx":
+    if Path(path).suffix.lower() == ".onnx":
         require_file(path)
         from wsdl.onnx.inspect import inventory_of_onnx
 
         return inventory_of_onnx(path)
-    if suffix in (".safetensors", ".npz"):
+    if is_weights(path):
         from wsdl.onnx.inspect import inventory_of_weights
 
         return inventory_of_weights(path)

@@ -57,7 +57,7 @@ def program_in(path: str | os.PathLike[str] | Source) -> Source:
     suffix = Path(path).suffix.lower()
     if suffix in ("", ".wsd"):
         return read_source(path)
-    help = "programs are .wsd files, models .onnx files, weights .safetensors and .npz files"
+    help = "programs are .wsd files, models .onnx files, weights .safetensors, .pt and .npz files"
     message = f"a {suffix} file isn't a program"
     raise CompileError([Diagnostic("E0708", message, file=os.fspath(path), help=help)])
 

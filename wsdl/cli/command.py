@@ -39,7 +39,7 @@ def seed(function: Function) -> Function:
 
 
 def weights(function: Function) -> Function:
-    text = "Trained weights: a .safetensors, .onnx or .npz file."
+    text = "Trained weights: a .safetensors, .pt, .onnx or .npz file."
     return click.option("--weights", metavar="W", help=text)(function)
 
 

@@ -22,7 +22,7 @@ from wsdl.diagnostics.figures import count, size
 @import_root
 @variant
 def inspect(file: str, dims: dict[str, int], import_root: str | None, variant: str | None, as_json: bool) -> None:
-    """List the weights of a .wsd program, any .onnx model, or a .safetensors or .npz file."""
+    """List the weights of a .wsd program, any .onnx model, or a .safetensors, .pt or .npz file."""
     inventory = api.inspect(file, dims=dims, import_root=import_root, variant=variant)
     if as_json:
         print_json(inventory.as_json())

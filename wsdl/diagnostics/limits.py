@@ -30,3 +30,5 @@ ORTHOGONAL = 2**35  # elements of an orthogonal initial value times its smaller 
 HEADER = 25_000_000  # bytes of the header of a weights file
 SLOTS = 500_000  # slots named in the metadata of an ONNX file
 PATH = 10_000  # characters of the path of a slot
+PICKLE = 100_000_000  # bytes of the pickle in a file of PyTorch, without the tensors
+PICKLE_STEPS = 5_000_000  # opcodes of a pickle, and values in it: 10 s

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
+from os import PathLike, fspath
 from pathlib import PurePath
 from typing import Any
 
@@ -16,8 +17,9 @@ from wsdl.ir.views import View
 # What a file says of its tensors: which parameters are views of them, how others are computed, which are inputs of ways
 # of sharing, which need not be read, and which are stored for each of these.
 SHARING, FORMULAS, INPUTS, WAYS = "wsdl.sharing", "wsdl.formulas", "wsdl.inputs", "wsdl.ways"
-FORMATS = (".safetensors", ".npz", ".onnx")
-_PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
+PYTORCH = (".pt", ".pth", ".bin", ".ckpt", ".jit")
+FORMATS = (".safetensors", *PYTORCH, ".npz", ".onnx")
+FORMATS_HELP = "weights come from .safetensors, .pt (also .pth, .bin, .ckpt), .npz and .onnx files"
 
 
 def unknown_format(path: str) -> tuple[str, str] | None:
@@ -27,9 +29,13 @@ def unknown_format(path: str) -> tuple[str, str] | None:
         return None
     return (
         f"weights can't be read from a {suffix} file" if suffix else "the name of the file doesn't say what it is",
-        "weights come from .safetensors, .npz and .onnx files"
-        + ("; PyTorch's own files are programs (pickle), so save them as safetensors" if suffix in _PICKLED else ""),
+        FORMATS_HELP,
     )
+
+
+def is_weights(path: str | PathLike[str]) -> bool:
+    """Whether a file is one of weights, by its name."""
+    return unknown_format(fspath(path)) is None
 
 
 def are_sizes(value: Any) -> bool:

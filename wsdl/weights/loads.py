@@ -63,4 +63,4 @@ def _opened(folder: Path, request: LoadRequest, opened: dict[str, Source]) -> So
     for path in (str(folder / file) for file in request.files):
         opened[path] = opened.get(path) or by_slots(open_source(path))
     source = together([opened[str(folder / file)] for file in request.files])
-    return source if request.at is None else part_at(source, request.at.path)
+    return part_at(source, None if request.at is None else request.at.path)

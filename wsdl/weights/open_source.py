@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wsdl.ir.weight_files import unknown_format
+from wsdl.ir.weight_files import PYTORCH, unknown_format
 from wsdl.weights.npz import open_npz
 from wsdl.weights.safetensors import open_safetensors
 from wsdl.weights.source import Source, broken, reason_of
 
 
 def open_source(path: str | Path) -> Source:
-    """Open a `.safetensors`, `.npz` or `.onnx` file. Raises `WeightsError` if it can't be read."""
+    """Open a file of one of the formats. Raises `WeightsError` if it can't be read."""
     suffix = Path(path).suffix.lower()
     if Path(path).exists() and not Path(path).is_file():
         raise broken(path, "this is not a file")  # reading a pipe or a device might not end
@@ -24,6 +24,10 @@ def open_source(path: str | Path) -> Source:
             return open_safetensors(path)
         if suffix == ".npz":
             return open_npz(path)
+        if suffix in PYTORCH:
+            from wsdl.weights.pytorch import open_pytorch
+
+            return open_pytorch(path)
         if suffix == ".onnx":
             from wsdl.weights.onnx_source import open_onnx
 

@@ -31,6 +31,7 @@ from wsdl.weights.fill import Filled, Progress, filled, input_of, tensors_of
 from wsdl.weights.lost import listed
 from wsdl.weights.metadata import VARIANT, sharing_record
 from wsdl.weights.open_source import open_source
+from wsdl.weights.parts import part_at
 from wsdl.weights.recorded import by_slots
 from wsdl.weights.safetensors import save_safetensors
 from wsdl.weights.source import Source, WeightsError, broken
@@ -60,7 +61,7 @@ def given_weights(
     previous value of a stored tensor; `fit` is the share of its norm that a slot may lose where it can't be represented
     exactly.
     """
-    source = _of_mapping(weights) if isinstance(weights, Mapping) else by_slots(open_source(os.fspath(weights)))
+    source = _of_mapping(weights) if isinstance(weights, Mapping) else _of_file(os.fspath(weights))
     names = _Names(storage, source, partial)
     fills, diagnostics = [], []
     for name, home in names.homes():
@@ -80,6 +81,10 @@ def given_weights(
         raise WeightsError(diagnostics)
     chosen = [fill for fill in fills if partial or fill.stored is None or fill.stored in full]
     return filled(storage, chosen, {source.path: source}, before, progress)
+
+
+def _of_file(path: str) -> Source:
+    return part_at(by_slots(open_source(path)), None)
 
 
 def _of_mapping(weights: Mapping[str, Any]) -> Source:
