@@ -7,15 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.golden import Golden
 from tests.onnx.running import random
 from tests.stages import storage_of
 from wsdl.diagnostics import Diagnostic, Problems
+from wsdl.diagnostics.render import render
 from wsdl.diagnostics.span import Source
 from wsdl.weights.fill import filled
 from wsdl.weights.initial_values import initial_values
 from wsdl.weights.loads import open_loads
 from wsdl.weights.safetensors import save_safetensors
 
+HERE = Path(__file__).parent
 MODEL = """
 let d = 4
 
@@ -164,3 +167,66 @@ def test_loaded(
     assert [d for d in found if d.severity == "error"] == []
     for name, array in expected.items():
         np.testing.assert_array_equal(values[name], array, name)
+
+
+# -- what is said ------------------------------------------------------------------------------------------------------
+
+FILE = {
+    "wte": random(3, 4),
+    "tok.bias": random(4),
+    **{
+        f"h.{i}.attn.{name}": random(*shape)
+        for i in range(3)
+        for name, shape in (
+            ("in_proj", (8, 4)), ("in_proj_bias", (8,)), ("query.weight", (4, 4)), ("query.scale", (4,))
+        )
+    },
+    "steps": np.zeros((4,), np.int64),
+    "mlp.up": random(4, 2),
+}  # fmt: skip
+MISTAKES = {
+    "a name that is misspelled": ("m.tok_emb", ['"wtf" -> weight', '"tok.bias" -> bias']),
+    "a prefix that is missing in each line": (
+        "m.blocks[0]",
+        ['"attn.query.{p}" -> query.{p}', '"attn.in_proj"[d:] -> key.weight', '"attn.in_proj_bias"[d:] -> key.bias'],
+    ),
+    "one part for several": ("m.blocks[0]", ['"h.0.{p}" -> {p}']),
+    "a part of a name that the path doesn't have": ("m.blocks[0]", ['"h.0.attn.query.{p}" -> query.b{p}']),
+    "shapes of many tensors": ("m", ['"h.{i}.attn.in_proj" -> blocks[i].query.weight']),
+    "a shape that is turned": ("m.pair[0]", ['"mlp.up" -> weight[:2]']),
+    "a dtype": ("m.tok_emb", ['"steps" -> bias']),
+    "a slice beyond the tensor": ("m", ['"h.{i}.attn.in_proj"[d : 3 * d] -> blocks[i].query.weight']),
+    "a view that the tensor doesn't have": ("m.tok_emb", ['"tok.bias".T -> bias']),
+    "a part that is left out": ("m.tok_emb", ['"wte" -> weight[0:3]', '"tok.bias" -> bias']),
+    "a part that is filled twice": (
+        "m.tok_emb",
+        ['"wte" -> weight[0:3]', '"wte"[2:] -> weight[2:3]', '"tok.bias" -> bias'],
+    ),
+    "an exception that a line fills": (
+        "m.tok_emb except weight, bias[2:]",
+        ['"wte" -> weight[0:3]', '"tok.bias" -> bias'],
+    ),
+    "a pattern whose tensors have lines of their own": ("m.tok_emb", ['"wte" -> weight[0:3]', '"wt{p}" -> weight{p}']),
+    "all that is needed ignored": ("m.tok_emb", ['"wte" -> weight[0:3]', '"{p}.bias" -> bias', 'ignore "tok.*"']),
+    "more layers in the file": ("m except qkv, pair, tok_emb", ['"h.{i}.attn.query.{p}" -> blocks[i].query.{p}']),
+    "names with another beginning": ("m.blocks[0]", []),
+    "tensors that are used in part": (
+        "m.blocks[0] except query.bias, key.bias",
+        [
+            '"h.0.attn.in_proj"[d:] -> key.weight',
+            '"h.0.attn.query.weight" -> query.weight',
+            'ignore "h.[12].*", "*_bias"',
+        ],
+    ),
+    "a number that counts too far": ("m", ['"h.0.attn.in_proj"[8 * i : 8 * i + 4] -> blocks[i].query.weight']),
+}
+
+
+def test_what_is_said(tmp_path: Path, golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = ""
+    for title, (target, lines) in MISTAKES.items():
+        table = "".join(f"    {line}\n" for line in lines)
+        _, found = read(Path(), FILE, f"{target} {{\n{table}}}" if lines else target)
+        text += f"-- {title}\n\n{render(found)}\n"
+    golden(HERE / "golden" / "tables.txt", text)

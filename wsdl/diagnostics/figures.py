@@ -1,6 +1,10 @@
-"""Numbers with their units, as messages and tables show them."""
+"""Numbers with their units, and lists that may be long, as messages and tables show them."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+
+MOST_LISTED = 20
 
 
 def size(bytes: int) -> str:
@@ -19,3 +23,9 @@ def size(bytes: int) -> str:
 def count(number: int, noun: str, plural: str = "") -> str:
     """`1 tensor`, `12 tensors`, `2,000 batches`."""
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def listed(lines: Sequence[str]) -> list[str]:
+    """At most `MOST_LISTED` lines, then the number of the others."""
+    more = len(lines) - MOST_LISTED
+    return [*lines[:MOST_LISTED], *([f"and {more} more"] if more > 0 else [])]

@@ -19,7 +19,7 @@ MOST_BITS = 1 << 33  # 1 GiB
 
 @dataclass(frozen=True)
 class Part:
-    """Elements of a tensor: how many, and `text`, the smallest slice with all of them: `[50257:50304, :]`. `is_exact`
+    """Elements of a tensor: how many, and `text`, the smallest slice with all of them: `[50257:50304]`. `is_exact`
     says that the slice has no others."""
 
     text: str
@@ -106,7 +106,10 @@ class _Bits:
             full = bool(inner % self.unit) or inner == self.unit
             mask = _folded(mask, size, inner // self.unit)
         slices = View.identity(self.shape).slice(box)
-        return Part(str(slices) or "[:]", count, count == prod(slices.shape))
+        text = str(slices)
+        while text.endswith(", :]"):
+            text = text.removesuffix(", :]") + "]"
+        return Part(text or "[:]", count, count == prod(slices.shape))
 
 
 def _ascending(view: View) -> tuple[int, list[tuple[int, int]]]:

@@ -5,14 +5,13 @@ A line that names a tensor in full goes before patterns: these don't match the t
 
 from __future__ import annotations
 
-import re
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import count
 
-from wsdl.diagnostics import Problems, deduplicated
-from wsdl.diagnostics.suggest import nearest
-from wsdl.ir.graph import Slot, file_path
+from wsdl.diagnostics import Edit, Problems, deduplicated
+from wsdl.diagnostics.figures import MOST_LISTED, count, listed
+from wsdl.ir.graph import Slot, file_path, with_indices
 from wsdl.ir.requests import LoadMapping, Part, PathPattern, Select, ViewCall
 from wsdl.ir.stages import Storage
 from wsdl.ir.views import View
@@ -21,8 +20,8 @@ from wsdl.sharing.check_loads import below
 from wsdl.sharing.load_patterns import counted, is_literal, numbers_of, path_of, regex, step_at
 from wsdl.sharing.open_load import OpenLoad
 from wsdl.sharing.paths import NotFound, viewed
+from wsdl.sharing.similar_names import alike, of_several_parts, similar
 from wsdl.sharing.targets import Targets
-from wsdl.sharing.unfilled import how_many, listed
 
 
 def by_table(load: OpenLoad, targets: Targets, storage: Storage, problems: Problems) -> list[Fill]:
@@ -87,7 +86,7 @@ class _Line:
     def _counted(self, values: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
         """The values of the placeholders: with each value of the number that is missing in the name, if one is."""
         name = counted(self._mapping)
-        return iter([values]) if name is None else ({**values, name: str(number)} for number in count())
+        return iter([values]) if name is None else ({**values, name: str(number)} for number in itertools.count())
 
     def _home(self, values: Mapping[str, str]) -> tuple[Slot, View] | None:
         """The parameter that the line fills for values of the placeholders, and the part of it; `None` if there is
@@ -113,11 +112,11 @@ class _Line:
         _, values = matches[0]
         number = counted(self._mapping)
         path = _text(path_of(self._mapping, values if number is None else {**values, number: "0"}).steps)
-        near = nearest(file_path(f"{self._load.prefix}.{path}"), self._load.slots)
+        near = similar(file_path(f"{self._load.prefix}.{path}"), self._load.slots)
         self._problems.error(
             "E0507",
             self._mapping.path_span,
-            f"there is no parameter `{self._load.prefix}.{path}`",
+            f"there is no parameter `{with_indices(self._load.prefix)}.{path}`",
             f"did you mean `{self._load.slots[near].path}`?" if near else "",
         )
 
@@ -139,27 +138,32 @@ def _text(steps: Iterable[Part | Select | ViewCall]) -> str:
 
 def _report_no_match(unmatched: Sequence[LoadMapping], load: OpenLoad, problems: Problems) -> None:
     """Report one error for the whole table: often a part of each name differs in the file."""
-    near = {m.pattern: _alike(m, load.listing.names) for m in unmatched}
-    _, *others = [f"`{pattern}`" + (f" (is it `{name}`?)" if name else "") for pattern, name in near.items()]
+    first, *others = unmatched
+    near = {mapping.pattern: alike(mapping, load.names) for mapping in unmatched[: MOST_LISTED + 1]}
+    lines = []
+    for mapping in others:
+        name = near.get(mapping.pattern)
+        lines.append(f"`{mapping.pattern}`" + (f" (is it `{name}`?)" if name else ""))
+    meant = near[first.pattern]
     problems.error(
         "E0506",
-        unmatched[0].span,
-        f"no tensor of {load.request.file} has a name like `{unmatched[0].pattern}`",
-        details=[f"nor like {how_many(others, 'more pattern')} of this table:", *listed(others)] if others else (),
-        help=f"the most similar name is `{near[unmatched[0].pattern]}`"
-        if near[unmatched[0].pattern]
-        else "`wsdl inspect` lists the names in a file",
+        first.span,
+        f"no tensor of {load.request.file} has a name like `{first.pattern}`",
+        details=[f"nor like {count(len(lines), 'more pattern')} of this table:", *listed(lines)] if lines else (),
+        help=_why_nothing(first, load) or (f"the most similar name is `{meant}`" if meant else _INSPECT),
+        fix=[Edit(first.pattern_span, f'"{meant}"')] if meant and is_literal(first) and not others else (),
     )
 
 
-def _alike(mapping: LoadMapping, names: Sequence[str]) -> str | None:
-    """The name that was probably meant: one with the same end, otherwise the most similar one."""
-    numbers = numbers_of(mapping)
-    pieces = mapping.pattern.split(".")
-    for start in range(len(pieces)):
-        end = ".".join(pieces[start:])
-        pattern = regex(end, numbers).pattern
-        for name in names:
-            if name == end or (len(pieces) - start > 1 and re.fullmatch(rf"(?:[^.]+\.)*{pattern}", name)):
-                return name
-    return nearest(mapping.pattern, names)
+_INSPECT = "`wsdl inspect` lists the names in a file"
+
+
+def _why_nothing(mapping: LoadMapping, load: OpenLoad) -> str | None:
+    """Why a pattern matches nothing, where a tensor of the file shows it."""
+    pattern = regex(mapping.pattern, numbers_of(mapping))
+    if taken := next((name for name in load.listing.names if pattern.fullmatch(name)), None):
+        return f"`{taken}` has a line of its own" if taken in load.names else f"the table ignores `{taken}`"
+    if several := of_several_parts(mapping, load.names):
+        placeholder, name = several
+        return f"`{{{placeholder}}}` is one part of a name; for several, as in `{name}`, write `{{{placeholder}...}}`"
+    return None

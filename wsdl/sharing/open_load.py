@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from wsdl.diagnostics import Label, Problems
+from wsdl.diagnostics.span import Span
+from wsdl.ir.coverage import in_both
 from wsdl.ir.graph import Slot, file_path
-from wsdl.ir.requests import LoadMapping, LoadRequest, Select, ViewCall
+from wsdl.ir.requests import PLACEHOLDER, LoadMapping, LoadRequest, Part, Select, ViewCall
 from wsdl.ir.stages import Storage
 from wsdl.ir.types import FLOATS, shape_text
 from wsdl.ir.views import View, ViewError
@@ -22,7 +24,7 @@ from wsdl.sharing.targets import Target, Targets
 class OpenLoad:
     """One `load`: its file, the slots below its target by their path in files, and how a target that is a parameter is
     seen. `names` are those of the file that aren't ignored. `used` has the views that all `load`s of the file take of
-    its tensors, by name; `excepted` those of slots that keep their initial values, by path."""
+    its tensors, by name; `excepted` those of slots that keep their initial values, by path, and where that is said."""
 
     request: LoadRequest
     listing: Listing
@@ -31,7 +33,7 @@ class OpenLoad:
     used: dict[str, list[View]]
     view: View | None = None
     names: Sequence[str] = ()
-    excepted: dict[str, list[View]] = field(default_factory=dict)
+    excepted: dict[str, list[tuple[View, Span]]] = field(default_factory=dict)
 
     def use(self, name: str, view: View | None = None) -> None:
         """Record that a tensor of the file is used: all of it, or what a view reads."""
@@ -44,7 +46,7 @@ class OpenLoad:
 
     def is_excepted(self, slot: Slot) -> bool:
         """Whether all of a slot keeps its initial values."""
-        return any(view.is_whole for view in self.excepted.get(slot.path, ()))
+        return any(view.is_whole for view, _ in self.excepted.get(slot.path, ()))
 
     def seen(self, name: str, steps: Sequence[Select | ViewCall], problems: Problems) -> View | None:
         """Views of a tensor of the file, as they are written; `None` after reporting that it doesn't have them."""
@@ -71,7 +73,8 @@ class OpenLoad:
         """The fill of a view of a slot by a view of a tensor; none after reporting that shape or dtype don't fit, and
         none for a slot that keeps its initial values."""
         self.use(name, seen)
-        if self.is_excepted(slot):
+        is_general = mapping is None or any(PLACEHOLDER.search(s.name) for s in mapping.path if isinstance(s, Part))
+        if is_general and self.is_excepted(slot):
             return []
         dtype, span = self.listing.info(name).dtype, mapping.span if mapping else self.request.file_span
         info = TensorInfo(dtype, seen.shape)
@@ -87,10 +90,20 @@ class OpenLoad:
         if dtype != slot.type.dtype and not {dtype, slot.type.dtype} <= FLOATS:
             problems.error("E0510", span, f"`{name}` is {info}, but `{slot.path}` is {slot.type.dtype}")
             return []
+        for excepted, place in self.excepted.get(slot.path, ()):
+            if both := in_both(part, excepted):
+                problems.error(
+                    "E0524",
+                    span,
+                    f"`{slot.path}{both.text}` is filled, but keeps its initial values by `except`",
+                    labels=[Label(place, "excepted here")],
+                    help="take the exception out, or fill only the other part",
+                )
+                return []
         stored, view = None, part
         if not storage.is_computed(slot.path):
-            home, place = storage.home(slot.path)
-            stored, view = home.name, place.then(part)
+            tensor, home = storage.home(slot.path)
+            stored, view = tensor.name, home.then(part)
         return [
             Fill(
                 stored,
@@ -115,7 +128,7 @@ def opened(
     load = _of_target(target, storage, request, listing, used)
     for exception in request.exceptions:
         for slot, view in targets.of(below(request, exception), request.base, Problems()).tensors:
-            load.excepted.setdefault(slot.path, []).append(view)
+            load.excepted.setdefault(slot.path, []).append((view, exception.span))
     patterns = [ignoring(ignored.pattern) for ignored in request.ignored]
     ignored = {name for name in listing.names if any(pattern.fullmatch(name) for pattern in patterns)}
     for name in ignored:

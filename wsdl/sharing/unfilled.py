@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from wsdl.diagnostics import Label, Problems
-from wsdl.diagnostics.suggest import nearest
+from wsdl.diagnostics.figures import MOST_LISTED, count, listed
 from wsdl.ir.coverage import covers, left_out, overlap
 from wsdl.ir.graph import Slot, with_indices
 from wsdl.ir.stages import Storage
 from wsdl.ir.views import View
 from wsdl.ir.weight_files import Fill
 from wsdl.sharing.open_load import OpenLoad
+from wsdl.sharing.similar_names import beginning, similar
 
-MOST_LISTED = 20
 _MOST_EXCEPTED = 3  # paths that a help recommends
 _COUNTERS = "num_batches_tracked"  # of PyTorch; never read
 
@@ -75,24 +75,39 @@ def report_unfilled(storage: Storage, loads: Sequence[OpenLoad], fills: Sequence
 
 
 def _report_missing(missing: Sequence[Slot], filled: _Filled, load: OpenLoad, problems: Problems) -> None:
-    what = f"{how_many(missing, 'parameter')} of `{load.prefix}` {'is' if len(missing) == 1 else 'are'}"
     target = load.request.target.span
+    what = f"{count(len(missing), 'parameter')} of `{with_indices(load.prefix)}` {'is' if len(missing) == 1 else 'are'}"
     unused = [name for name in load.listing.tensors if name not in load.used]
-    lines, parts = [], {slot.path: filled.missing_part(slot) for slot in missing}
-    for slot in missing:
-        part, near = parts[slot.path], nearest(slot.file_path, unused)
-        near_text = f" (is it `{near}`?)" if near else ""
-        lines.append(f"{slot.path}{part}: of {slot.type}" if part else f"{slot.path}: {slot.type}{near_text}")
+    parts = {slot.path: filled.missing_part(slot) for slot in missing}
+    lines = []
+    for number, slot in enumerate(missing):
+        near = similar(slot.file_path, unused) if number < MOST_LISTED and not parts[slot.path] else None
+        part = f"{parts[slot.path]} of" if parts[slot.path] else ":"
+        lines.append(f"{slot.path}{part} {slot.type}" + (f" (is it `{near}`?)" if near else ""))
     excepted = _as_exceptions(parts, load)
-    example = f"`into {target.text} except {', '.join(excepted)}`"
+    behind = f"`into {target.text} except {', '.join(excepted)}`" if excepted else "name them after `except`"
     problems.error(
         "E0503",
         target,
         f"{what} not filled from {load.request.file}",
         details=listed(lines),
-        help="map them, or let them keep their initial values: "
-        + (example if excepted else "name them after the target, behind `except`"),
+        help=_other_names(missing, unused, load) or f"map them, or let them keep their initial values: {behind}",
     )
+
+
+def _other_names(missing: Sequence[Slot], unused: Sequence[str], load: OpenLoad) -> str | None:
+    """What to write where the names in the file differ from the paths only in front."""
+    start = f"{load.prefix}."
+    if load.request.mappings or not all(slot.file_path.startswith(start) for slot in missing):
+        return None
+    in_front = beginning([slot.file_path.removeprefix(start) for slot in missing], unused)
+    if in_front is None:
+        return None
+    of_names, of_paths = in_front
+    if of_names:
+        return f'the names in the file begin with `{of_names}`: add `{{ "{of_names}{{path...}}" -> {{path...}} }}`'
+    layer = with_indices(f"{start}{of_paths}".rstrip("."))
+    return f"the names in the file are those below `{layer}`: load it into that"
 
 
 def _as_exceptions(missing: Mapping[str, str], load: OpenLoad) -> list[str]:
@@ -137,7 +152,8 @@ class _Filled:
         filled = _Filled(self._storage)
         filled._slots = {path: [*views] for path, views in self._slots.items()}
         filled._stored = {name: [*views] for name, views in self._stored.items()}
-        for path, views in load.excepted.items():
+        for path, excepted in load.excepted.items():
+            views = [view for view, _ in excepted]
             filled._slots.setdefault(path, []).extend(views)
             if not self._storage.is_computed(path):
                 stored, home = self._storage.home(path)
@@ -176,10 +192,10 @@ def note_unused(load: OpenLoad, problems: Problems) -> None:
         if not {*load.used, *listing.inputs}.issuperset(listing.parts.get(name, (name,))):
             unused.append(f"{name}: {info}")
         elif name in load.used and (part := left_out(info.shape, load.used[name])):
-            partly.append(f"{name}{part}: of {info}")
+            partly.append(f"{name}{part} of {info}")
     if unused or partly:
-        what = f"{how_many(unused, 'tensor')} of {load.request.file} {'is' if len(unused) == 1 else 'are'} not used"
-        parts = f"{how_many(partly, 'tensor')} of {load.request.file} {'is' if len(partly) == 1 else 'are'}"
+        what = f"{count(len(unused), 'tensor')} of {load.request.file} {'is' if len(unused) == 1 else 'are'} not used"
+        parts = f"{count(len(partly), 'tensor')} of {load.request.file} {'is' if len(partly) == 1 else 'are'}"
         only = f"{len(partly)} only in part" if unused else f"{parts} used only in part"
         problems.error(
             "N0501",
@@ -188,12 +204,3 @@ def note_unused(load: OpenLoad, problems: Problems) -> None:
             details=listed([*unused, *partly]),
             severity="note",
         )
-
-
-def how_many(things: Sequence[object], noun: str) -> str:
-    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
-
-
-def listed(lines: Sequence[str]) -> list[str]:
-    more = len(lines) - MOST_LISTED
-    return [*lines[:MOST_LISTED], *([f"and {more} more"] if more > 0 else [])]

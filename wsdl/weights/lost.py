@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-MOST_LISTED = 20
+from wsdl.diagnostics.figures import listed
+
 MOST_SINGLE = 6  # parameters that are listed one by one
 
 
@@ -47,9 +48,3 @@ def lines_of(shares: Iterable[tuple[str, float]]) -> list[str]:
         else f"{some[0][0]}: {percent(some[0][1])}"
         for path, some in groups.items()
     ])  # fmt: skip
-
-
-def listed(lines: Sequence[str]) -> list[str]:
-    """At most `MOST_LISTED` lines, then the number of the others."""
-    more = len(lines) - MOST_LISTED
-    return [*lines[:MOST_LISTED], *([f"and {more} more"] if more > 0 else [])]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from math import ceil, isfinite
 
 from wsdl.diagnostics import Diagnostic, Label
+from wsdl.diagnostics.figures import listed
 from wsdl.ir.stages import FormulaReading, Storage
 from wsdl.ir.weight_files import Fill
-from wsdl.weights.lost import Loss, lines_of, listed, percent
+from wsdl.weights.lost import Loss, lines_of, percent
 from wsdl.weights.source import WeightsError
 
 

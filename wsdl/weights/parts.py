@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from wsdl.diagnostics import Diagnostic
-from wsdl.diagnostics.figures import count
+from wsdl.diagnostics.figures import count, listed
 from wsdl.diagnostics.suggest import nearest
-from wsdl.weights.lost import listed
 from wsdl.weights.source import Source, WeightsError
 
 T = TypeVar("T")

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsdl.diagnostics import Diagnostic
+from wsdl.diagnostics.figures import listed
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.connected import connected
 from wsdl.ir.dtypes import dtype_of
@@ -28,7 +29,6 @@ from wsdl.ir.views import View
 from wsdl.ir.weight_files import FORMULAS, INPUTS, SHARING, WAYS, Fill, TensorInfo
 from wsdl.sharing.reading_texts import formula_texts, reading_texts
 from wsdl.weights.fill import Filled, Progress, filled, input_of, tensors_of
-from wsdl.weights.lost import listed
 from wsdl.weights.metadata import VARIANT, sharing_record
 from wsdl.weights.open_source import open_source
 from wsdl.weights.parts import part_at
