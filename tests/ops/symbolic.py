@@ -64,7 +64,7 @@ UNARY = (
 ARRANGED: list[tuple[str, dict[str, Any]]] = [
     ("nearest-exact", {}), ("area", {}), *((mode, {option: True}) for mode in ("linear", "cubic") for option in ("align_corners", "antialias")),
 ]  # fmt: skip
-REDUCTIONS = ("sum", "prod", "mean", "var", "logsumexp")
+REDUCTIONS = ("sum", "prod", "mean", "var", "std", "logsumexp")
 
 ROWS = [
     *(row(op, "f32[n, t, 3]", "f32[t, 1]", gives="f32[n, t, 3]") for op in BINARY),
@@ -100,9 +100,20 @@ ROWS = [
     row("var", "f32[n, t]", axis=1, correction=1, gives="f32[n]", sizes=[{"n": 3, "t": 4}, {"n": 0, "t": 2}]),
     *(row(op, "f32[n, t]", axis=1, gives="f32[n]", sizes=NO_T_0) for op in ("max", "min")),
     *(row(op, "f32[n, t]", axis=1, gives="i64[n]", sizes=NO_T_0) for op in ("argmax", "argmin")),
+    row("sort", "f32[n, t]", gives="f32[n, t]"),
+    row("sort", "f32[n, t]", axis=0, descending=True, gives="f32[n, t]"),
+    row("argsort", "f32[n, t]", gives="i64[n, t]"),
+    row("quantile", "f32[n, t]", q=0.3, axis=1, gives="f32[n]", sizes=NO_T_0),
+    row("quantile", "f32[n, 5]", q=0.9, axis=1, keepdims=True, gives="f32[n, 1]"),
+    row("quantile", "f32[n, t]", q=0.5, gives="f32[]", sizes=USUAL[:1]),
+    row("bucketize", "f32[n, t]", "f32[1]", gives="i64[n, t]"),
+    row("bucketize", "f32[n]", "f32[t]", right=True, gives="i64[n]", sizes=[{"n": 3, "t": 1}, {"n": 2, "t": 0}]),
     row("argmax", "f32[n, t]", keepdims=True, gives="i64[1, 1]", sizes=USUAL[:1]),
     row("cumsum", "f32[n, t]", axis=1, gives="f32[n, t]"),
     row("cumsum", "f32[n, t]", axis=1, exclusive=True, reverse=True, gives="f32[n, t]"),
+    row("cumprod", "f32[n, t]", axis=1, gives="f32[n, t]"),
+    row("cumprod", "f32[n, t]", axis=1, exclusive=True, reverse=True, gives="f32[n, t]"),
+    row("linear_recurrence", "f32[n, t]", "f32[n, t]", axis=1, gives="f32[n, t]"),
     *(row(op, "f32[n, t]", gives="f32[n, t]") for op in ("softmax", "log_softmax", "l2_normalize")),
     row("cosine_similarity", "f32[n, t]", "f32[t]", gives="f32[n]"),
     row("reshape", "f32[n, t, 4]", shape=[dim("n * t"), 4], gives="f32[n * t, 4]"),

@@ -22,6 +22,7 @@ from tests.ops.cases import (
     random,
     recurrent,
     reduce,
+    sort,
     spatial,
 )
 from tests.ops.onnx_macs import multiplications_in
@@ -32,7 +33,9 @@ from wsdl.ops import NAMED
 from wsdl.ops.build import Build
 from wsdl.runtime.session import Session
 
-FAMILIES = (elementwise, matmul, reduce, movement, spatial, norm, loss, dropout, random, recurrent, edges, partition)
+FAMILIES = (
+    elementwise, matmul, reduce, sort, movement, spatial, norm, loss, dropout, random, recurrent, edges, partition,
+)  # fmt: skip
 CASES = [case for family in FAMILIES for case in family.CASES]
 WITH_ROWS = {case.op for case in CASES} - {"tanh"}  # of which rows are made too, so that what makes them is tested
 CASES += [
@@ -44,7 +47,7 @@ CASES += [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-@pytest.mark.filterwarnings("ignore:var")
+@pytest.mark.filterwarnings("ignore:(var|std)")
 def test_reference_and_lowering(case: Case) -> None:
     arrays = case.arrays
     results = evaluated(case.op, arrays, case.attributes)

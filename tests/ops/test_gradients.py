@@ -115,7 +115,7 @@ def twice(made: Differentiated) -> None:
 
 
 @every_case
-@pytest.mark.filterwarnings("ignore:var")
+@pytest.mark.filterwarnings("ignore:(var|std)")
 def test_rules(case: Case) -> None:
     """The rule of the operation, and the rules of what it appends."""
     made = Differentiated(case, "float64")

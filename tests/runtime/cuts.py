@@ -39,6 +39,8 @@ WRITTEN = [  # as somebody would write them
     "sum(w * mean(e, axis=0)) * sum(head.weight ** 2)", "prod(1 + 0.01 * e)", "prod(e[:, 0] * cast(label, f32))",
     "mean(((e - mean(e, axis=0)) / sqrt(var(e, axis=0) + 0.1)) ** 4)", "mean((e - stop_gradient(mean(e))) ** 2)",
     "mean((e * head.bias - mean(e * sum(head.weight ** 2))) ** 2)", "mean(exp(e - logsumexp(e, axis=0)) * t)",
+    "sum(w * std(e, axis=0, correction=1)) + std(y) / std(t)", "mean(cumprod(1 + 0.1 * e, axis=1) * t)",
+    "sum(sort(e, axis=1) * w) / n", "mean(quantile(e, 0.3, axis=1) ** 2)",
 ]  # fmt: skip
 THROUGH_ALL = [  # change with what is trained through numbers of all rows alone
     "mean(abs(x[:, 0:4] * sum(y, axis=0) - t))", "mean((mean(t * mean(y), axis=0) - t) ** 2)",

@@ -8,6 +8,7 @@ from wsdl.ops import (
     conv,
     conv_gradients,
     creation,
+    cumulative,
     distribution,
     dropout,
     einsum,
@@ -30,15 +31,16 @@ from wsdl.ops import (
     resize,
     resize_matrix,
     shape,
+    sort,
     unfold,
 )
 from wsdl.ops._define import NAMED, OPERATIONS, Operation
 from wsdl.ops._errors import OpError, collecting_assumptions
 
 FAMILIES = (
-    elementwise, functions, activations, matmul, einsum, reduce, distribution, shape, movement, pad, creation, index,
-    partition, conv, conv_gradients, unfold, pool, adaptive_pool, resize, resize_matrix, grid_sample, norm, batch_norm,
-    attention, loss, loss_pairs, dropout, random, gradient, recurrent,
+    elementwise, functions, activations, matmul, einsum, reduce, cumulative, distribution, shape, movement, pad,
+    creation, index, sort, partition, conv, conv_gradients, unfold, pool, adaptive_pool, resize, resize_matrix,
+    grid_sample, norm, batch_norm, attention, loss, loss_pairs, dropout, random, gradient, recurrent,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "NAMED", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]

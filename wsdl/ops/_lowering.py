@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -89,6 +90,14 @@ def squeezed(e: Emitter, x: Ref, *axes: int) -> Ref:
 def unsqueezed(e: Emitter, x: Ref, *axes: int) -> Ref:
     """With axes of size 1 put in, counted in the result."""
     return e.node("Unsqueeze", x, axes_tensor(e, axes))
+
+
+def doublings(e: Emitter, size: Dim) -> Ref:
+    """How often 1 has to be doubled to reach a size of at least 0, as an i64 scalar."""
+    if size.constant is not None:
+        return e.constant(max(size.constant - 1, 0).bit_length(), "i64")
+    number = cast_to(e, e.node("Max", size_of(e, size), e.constant(1, "i64")), "f64")
+    return cast_to(e, e.node("Ceil", e.node("Div", e.node("Log", number), e.constant(math.log(2), "f64"))), "i64")
 
 
 def size_of(e: Emitter, dim: Dim) -> Ref:

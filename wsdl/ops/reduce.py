@@ -21,7 +21,7 @@ from wsdl.ops._reduction import (
     widened,
     without,
 )
-from wsdl.ops._rules import axes_of, axis_of, floating, numeric
+from wsdl.ops._rules import axes_of, floating, numeric
 from wsdl.ops.build import Build
 
 Gradients = dict[str, Value]
@@ -227,6 +227,36 @@ class Var(Reduction, name="var", half="f32", mixes={}, steps_along=None):
         return merged.all("moments", *parts, b.number_of(self._count(x.type), y.type))
 
 
+class Std(Var, name="std", half="f32", mixes={}, steps_along=None):
+    """The standard deviation along axes, the square root of `var`. `correction=1` is PyTorch's default.
+
+    Where all elements are equal it is 0, and so is its gradient, as in PyTorch. ONNX ReduceMean or ReduceSum, and Sqrt.
+
+        std(x: f32[n, t, 3], axis=-1) -> f32[n, t]
+    """
+
+    def merge(self, b: Build, merged: Merged, y: Value, x: Value) -> Value:
+        return b("sqrt", super().merge(b, merged, b.mul(y, y), x))
+
+    def share(self, b: Build, merged: Merged, y: Value, x: Value) -> Value:
+        whole = self.merge(b, merged, y, x)
+        return b.mul(super().share(b, merged, b.mul(y, y), x), b("stop_gradient", self._slope(b, whole)))
+
+    def reference(self, np: NumPy, x: Array) -> Array:
+        return np.sqrt(super().reference(np, x))
+
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        return e.node("Sqrt", super().lower(e, x))
+
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        return super().gradient(g, g.mul(dy, self._slope(g, y)), y, x)
+
+    def _slope(self, b: Build, y: Value) -> Value:
+        """The derivative of the square root; 0 for 0."""
+        is_zero = b.mask(b("equal", y, 0.0), y.type)
+        return b("div", b.mul(b.one_minus(is_zero), 0.5), b("add", y, is_zero))
+
+
 class Logsumexp(Reduction, name="logsumexp", half="f32", mixes={}, steps_along=None):
     """`log(sum(exp(x)))` along axes, without overflow. ONNX ReduceLogSumExp.
 
@@ -252,39 +282,6 @@ class Logsumexp(Reduction, name="logsumexp", half="f32", mixes={}, steps_along=N
     def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
         shares = g("exp", g("sub", x, self._kept(g, y, x)))
         return {"x": g.mul(shares, self._kept(g, dy, x))}
-
-
-class Cumsum(Rules, name="cumsum", half="f32", mixes={"x": "axis"}, steps_along=None):
-    """The sum of all elements up to each one, along an axis. ONNX CumSum.
-
-    `reverse` starts at the end; an `exclusive` sum leaves out the element itself, so that the first is 0.
-
-        cumsum(x: f32[n, t], axis=1) -> f32[n, t]
-    """
-
-    axis: int
-    reverse: bool = False
-    exclusive: bool = False
-
-    def infer(self, x: TensorType) -> TensorType:
-        axis_of(self.axis, x.rank)
-        return numeric(x).with_dtype(summed_dtype(x))
-
-    def reference(self, np: NumPy, x: Array) -> Array:
-        x = np.flip(x, self.axis) if self.reverse else x
-        total = np.cumsum(x, self.axis)
-        if self.exclusive:  # not the difference to `x`, which rounds
-            total = np.roll(total, 1, self.axis)
-            np.moveaxis(total, self.axis, 0)[:1] = 0
-        return np.flip(total, self.axis) if self.reverse else total
-
-    def lower(self, e: Emitter, x: Ref) -> Ref:
-        x = widened(e, x, summed_dtype(x.type))
-        at = e.constant(axis_of(self.axis, x.type.rank), "i64")
-        return e.node("CumSum", x, at, reverse=int(self.reverse), exclusive=int(self.exclusive))
-
-    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
-        return {"x": g("cumsum", dy, axis=self.axis, reverse=not self.reverse, exclusive=self.exclusive)}
 
 
 # -- extremes ----------------------------------------------------------------------------------------------------------

@@ -61,13 +61,22 @@ def product(x: torch.Tensor, axes: int | tuple[int, ...] | list[int], keepdim: b
     return x
 
 
-def shifted(x: torch.Tensor) -> torch.Tensor:
-    """The columns of a matrix moved by one, the first of them 0."""
-    return F.pad(x[:, :-1], (1, 0), value=0)
+def shifted(x: torch.Tensor, first: float = 0) -> torch.Tensor:
+    """The columns of a matrix moved by one."""
+    return F.pad(x[:, :-1], (1, 0), value=first)
+
+
+def recurrence(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """`y[i] = a[i] * y[i - 1] + b[i]` along the second axis."""
+    columns: list[torch.Tensor] = []
+    for i in range(a.shape[1]):
+        columns.append(b[:, i] + (a[:, i] * columns[-1] if columns else 0))
+    return torch.stack(columns, 1) if columns else a * b
 
 
 BIG = numbers([[1000.0, 1000.0, -1000.0], [-np.inf, -np.inf, -np.inf], [-np.inf, 0.0, 1.0]])
 ZEROS = numbers([[0.0, 2.0, 3.0], [0.0, 2.0, 0.0], [1.0, -2.0, 4.0]])
+FACTORS = numbers([[2.0, -3.0, 0.5, 1.5], [2.0, 0.0, 3.0, 4.0], [0.0, 2.0, 0.0, 3.0]])
 TIES = numbers([[1.0, 3.0, 3.0], [3.0, 3.0, 3.0], [2.0, 1.0, 0.0]])
 F32_FIRST = ("f32", "f16", "bf16", "f64")
 
@@ -85,6 +94,9 @@ CASES = [
     case("max", TIES, axis=1, torch=lambda x: x.amax(1)),
     case("max", TIES, torch=torch.amax),
     case("min", TIES, axis=0, keepdims=True, torch=lambda x: x.amin(0, keepdim=True)),
+    *over_axes("std", lambda x, a, k: x.std(a, correction=0, keepdim=k), F32_FIRST),
+    case("std", "f32[3, 4]", axis=1, correction=1, torch=lambda x: x.std(1)),
+    case("std", numbers([[2.0, 2.0, 2.0], [1.0, 2.0, 4.0]]), axis=1, torch=lambda x: x.std(1, correction=0)),
     case("var", "f32[3, 4]", axis=1, correction=1, torch=lambda x: x.var(1)),
     case("var", "f32[3, 4, 2]", axis=[0, 2], keepdims=True, correction=1, torch=lambda x: x.var((0, 2), keepdim=True)),
     *over_axes("logsumexp", lambda x, a, k: x.logsumexp(a, keepdim=k), F32_FIRST),
@@ -99,6 +111,17 @@ CASES = [
     case("cumsum", "f32[0, 3]", axis=1, exclusive=True, torch=lambda x: x),
     case("cumsum", "f32[3, 0]", axis=1, exclusive=True, reverse=True, torch=lambda x: x),
     case("cumsum", "f32[5, 1]", axis=1, exclusive=True, torch=lambda x: x * 0),
+    *along("cumprod", torch.cumprod, (*F32_FIRST, "i8", "i32", "i64", "u8")),
+    case("cumprod", FACTORS, axis=1, torch=lambda x: x.cumprod(1)),
+    case("cumprod", FACTORS, axis=0, torch=lambda x: x.cumprod(0)),
+    case("cumprod", FACTORS, axis=-1, reverse=True, torch=lambda x: x.flip(1).cumprod(1).flip(1)),
+    case("cumprod", FACTORS, axis=1, exclusive=True, torch=lambda x: shifted(x.cumprod(1), 1)),
+    case("cumprod", FACTORS, axis=1, exclusive=True, reverse=True, torch=lambda x: shifted(x.flip(1).cumprod(1), 1).flip(1)),
+    case("cumprod", "f32[3, 0]", axis=1, exclusive=True, reverse=True, torch=lambda x: x),
+    case("cumprod", "f32[2, 33]", axis=1, torch=lambda x: x.cumprod(1)),
+    *(case("linear_recurrence", f"{d}[3, {n}]", f"{d}[3, {n}]", axis=1, torch=recurrence) for d in F32_FIRST for n in (1, 5)),
+    *(case("linear_recurrence", f"f32[{n}, 2]", f"f32[{n}, 2]", axis=0, reverse=True,
+           torch=lambda a, b: recurrence(a.T.flip(1), b.T.flip(1)).flip(1).T) for n in (0, 1, 4, 9)),
     *along("softmax", torch.softmax),
     *along("log_softmax", torch.log_softmax),
     case("softmax", numbers([[1000.0, 1000.0, -1000.0], [-np.inf, 0.0, 1.0]]), torch=lambda x: x.softmax(1)),
