@@ -88,7 +88,7 @@ def _file(scope: FileScope, context: Context) -> None:
             slot = declare_parameter(declaration, frame, context)
             if slot is not None:
                 context.program.parameters[slot.path] = slot
-        elif isinstance(declaration, tree.Formula | tree.Share | tree.Freeze | tree.Load | tree.Copy):
+        elif isinstance(declaration, tree.Formula | tree.Share | tree.Freeze | tree.Load | tree.Copy | tree.Require):
             run([declaration], frame, context)
     for name, child in context.root.module.children.items():
         for i, module in enumerate(child if isinstance(child, list) else [child]):

@@ -26,7 +26,7 @@ def apply_model(definition: Definition, arguments: list[ArgumentValue], span: Sp
     inputs = _inputs(node, arguments, span, context)
     if inputs is None:
         return POISON
-    frame = Frame(layer, definition.scope, _fixed_sizes(node, context), "f32")
+    frame = Frame(layer, definition.scope, _fixed_sizes(node, context), "f32", checks=[])
     signature = Signature(frame, context)
     if not bind(node, inputs, signature):
         return POISON

@@ -45,7 +45,7 @@ def apply(layer: Layer, arguments: list[ArgumentValue], span: Span, context: Con
         context.refuse_nesting()
         raise TooMuch
     dtype = _float_dtype(block, inputs) or "f32"
-    frame = Frame(layer, layer.definition.scope, {**layer.configuration}, dtype)
+    frame = Frame(layer, layer.definition.scope, {**layer.configuration}, dtype, checks=[])
     signature = Signature(frame, context)
     fits = bind(block, inputs, signature)
     context.where.matching = None

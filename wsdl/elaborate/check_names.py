@@ -44,7 +44,7 @@ def check_names(scope: FileScope, problems: Problems) -> None:
     """Report errors about names in a file whose imports are resolved."""
     known: dict[str, Places] = {name: (definition.node.name.span,) for name, definition in scope.definitions.items()}
     for declaration in scope.file.declarations:
-        if isinstance(declaration, tree.Parameter | tree.Formula | tree.Share | tree.Freeze | tree.Load):
+        if isinstance(declaration, tree.Parameter | tree.Formula | tree.Share | tree.Freeze | tree.Load | tree.Require):
             _Body(scope, problems, ChainMap({}, known)).statement(declaration)
         elif isinstance(declaration, tree.Variant):
             _Body(scope, problems, ChainMap({}, known)).statements(

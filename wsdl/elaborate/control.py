@@ -1,11 +1,11 @@
-"""`for`, `if` and `require`, which are evaluated when compiling; `return`, `emit` and `until`."""
+"""`for` and `if`, which are evaluated when compiling; `return`, `emit` and `until`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 from wsdl.diagnostics import Label, limits
-from wsdl.elaborate.bound_names import bound_names, names_of
+from wsdl.elaborate.bound_names import bound_names
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate, evaluate_all, run
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Results, as_int, describe, has_poison
@@ -168,32 +168,6 @@ def if_(node: tree.If, frame: Frame, context: Context) -> None:
     frame.names.update(
         dict.fromkeys(bound_names((node,)), POISON)
     )  # the names that the branches would bind are unknown
-
-
-def require(node: tree.Require, frame: Frame, context: Context) -> None:
-    condition = evaluate(node.condition, frame, context)
-    if condition is True:
-        return
-    context.mark_incomplete()
-    if has_poison(condition):
-        return
-    if not isinstance(condition, bool):
-        context.error(
-            "E0411",
-            node.condition.span,
-            "the condition of a `require` must be `true` or `false` when compiling",
-            f"is {describe(condition)}",
-        )
-        return
-    names = {name.text: evaluate(name, frame, context) for name in names_of(node.condition)}
-    numbers = {name: item for name, item in names.items() if isinstance(item, int | float | Dim)}
-    context.error(
-        "E0420",
-        node.condition.span,
-        node.message.value if node.message else f"`{node.condition.span.text}` is required",
-        ", ".join(f"`{name}` is {describe(item).removeprefix('the number ')}" for name, item in numbers.items()),
-    )
-    frame.results = [ArgumentValue(None, POISON, node.span)]  # what follows depends on it
 
 
 # -- results and requests ----------------------------------------------------------------------------------------------

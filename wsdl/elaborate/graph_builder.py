@@ -85,10 +85,16 @@ class GraphBuilder:
             return value
         return self.node("cast", [value], {"dtype": dtype}, [TensorType.of(dtype)], span)[0]
 
-    def assume(self, value: Value, left: Dim, right: Dim, span: Span) -> Value:
-        """The value, after a run-time check that two sizes are equal."""
-        sides: dict[str, Attribute] = {"left": left, "right": right}
-        return self.node("assume", [value], sides, [value.type], span)[0]
+    def assume(
+        self, value: Value, left: Dim, right: Dim, span: Span, relation: str = "equal", message: str = ""
+    ) -> Value:
+        """The value, after a run-time check of the relation of two sizes (`_interfaces.Relation`)."""
+        attributes: dict[str, Attribute] = {"left": left, "right": right}
+        if relation != "equal":
+            attributes["relation"] = relation
+        if message:
+            attributes["message"] = message
+        return self.node("assume", [value], attributes, [value.type], span)[0]
 
     def parameter(self, slot: Slot) -> Value:
         """The value of a slot; one node for each slot of a model, outside of all bodies."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.scopes import Definition, FileScope
@@ -110,6 +110,16 @@ class ArgumentValue:
     span: Span
 
 
+class RunTimeCheck(NamedTuple):
+    """A `require` about sizes that only the run knows: `left` is equal to, different from, or at least `right`."""
+
+    relation: str
+    left: Dim
+    right: Dim
+    message: str
+    span: Span
+
+
 @dataclass(eq=False)
 class Frame:
     """A run of a body.
@@ -128,6 +138,7 @@ class Frame:
     declared: dict[str, tuple[Value, tree.Type]] = field(default_factory=dict)  # inputs with their declared types
     results: list[ArgumentValue] | None = None
     passed_on: Sequence[str] | None = None  # the names of the results, where they are those of `return f(x)`
+    checks: list[RunTimeCheck] | None = None  # of the results; `None` where the body has no results
     emitted: list[list[ArgumentValue]] | None = None
     ends: list[ArgumentValue] = field(default_factory=list)  # the conditions that end its scan, after each step
 

@@ -12,6 +12,7 @@ from wsdl.elaborate import (
     operators,
     parts,
     requests,
+    require,
 )
 from wsdl.elaborate.context import Context, Meanings
 from wsdl.elaborate.items import Frame, Item
@@ -72,7 +73,7 @@ MEANINGS = Meanings(
         tree.Formula: _formula,
         tree.For: control.for_,
         tree.If: control.if_,
-        tree.Require: control.require,
+        tree.Require: require.require,
         tree.Scan: _scan,
         tree.Return: control.return_,
         tree.Emit: control.emit,

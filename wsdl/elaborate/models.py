@@ -64,7 +64,7 @@ def _run_body(
     layer: Layer, node: tree.Model, context: Context
 ) -> tuple[Graph, Frame, dict[str, Item], list[Value] | None]:
     """The graph of a model without outputs, the frame of its body, its inputs and outputs (`None` after errors)."""
-    frame = Frame(layer, layer.definition.scope, {}, context.where.dtype)
+    frame = Frame(layer, layer.definition.scope, {}, context.where.dtype, checks=[])
     graph = Graph()
     context.builder = GraphBuilder(context.where, context.report, context.budget, context.program.origins, [graph])
     context.builder.losses = [] if context.mode.again else None

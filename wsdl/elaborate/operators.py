@@ -38,8 +38,11 @@ def binary(node: tree.Binary, frame: Frame, context: Context) -> Item:
     if (node.operator == "and" and left is False) or (node.operator == "or" and left is True):
         return left  # `mask != none and …`: the right side may be invalid then
     right = evaluate(node.right, frame, context)
-    if has_poison(left) or has_poison(right):
-        return POISON
+    return POISON if has_poison(left) or has_poison(right) else combined(node, left, right, context)
+
+
+def combined(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:
+    """The value of an operator of two values."""
     sign = node.operator
     if isinstance(left, Value) or isinstance(right, Value):
         if sign in ("==", "!=") and (left is None or right is None):

@@ -45,6 +45,8 @@ def finish(frame: Frame, signature: Signature, outputs: Outputs, what: str, cont
                 applied=False,
             )
             return None
+        for check in frame.checks or ():
+            value = context.builder.assume(value, check.left, check.right, check.span, check.relation, check.message)
         values.append(value)
     if outputs is None:
         return values

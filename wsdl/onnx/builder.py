@@ -148,8 +148,8 @@ class Builder:
             return self.node("Reshape", x, self.constant(values, "i64")).typed(type)
         return self.node("Reshape", x, self.dims(shape), allowzero=1).typed(type)
 
-    def checked(self, x: Ref, relation: Relation, left: Dim, right: Dim) -> Ref:
-        return self.sizes.checked(x, relation, left, right)
+    def checked(self, x: Ref, relation: Relation, left: Dim, right: Dim, message: str = "") -> Ref:
+        return self.sizes.checked(x, relation, left, right, message)
 
     def assume(self, what: str) -> None:
         self.scope[-1].name = self.name_here(f"assume {what}")

@@ -154,7 +154,9 @@ class _Emission:
 
     def _assume(self, node: Node) -> Sequence[Ref]:
         left, right = (Dim.of(node.attributes[side]) for side in ("left", "right"))  # type: ignore[arg-type] # two Dims
-        return [self.builder.checked(self.refs[node.inputs[0]], "equal", left, right)]
+        relation: Any = node.attributes.get("relation", "equal")
+        message = str(node.attributes.get("message", ""))
+        return [self.builder.checked(self.refs[node.inputs[0]], relation, left, right, message)]
 
     # -- subgraphs -----------------------------------------------------------------------------------------------------
 

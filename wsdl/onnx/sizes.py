@@ -101,9 +101,9 @@ class RunTimeSizes:
                 self._known[key] = self._named(dim.name) if dim.name else self._sum(dim)
         return self._known[key]
 
-    def checked(self, x: Ref, relation: Relation, left: Dim, right: Dim) -> Ref:
+    def checked(self, x: Ref, relation: Relation, left: Dim, right: Dim, message: str = "") -> Ref:
         """`x`, after a check that fails the run if two dimensions don't have the relation; each check is emitted
-        once."""
+        once. `message` becomes a part of the name of the node that fails."""
         e, sign = self._emitter, {"equal": "==", "different": "!=", "at least": ">="}[relation]
         key = f"{left} {sign} {right} {x.type.rank}"
         if key not in self._known:
@@ -112,7 +112,8 @@ class RunTimeSizes:
                 if relation == "equal":
                     wrong = e.node("Not", wrong)
                 count = e.node("Squeeze", e.node("Cast", wrong, to="i64"))
-                self._known[key] = e.sizes_unless(count, f"{left} {sign} {right}", x.type.rank)
+                what = f"{left} {sign} {right}{f': {message}' if message else ''}"
+                self._known[key] = e.sizes_unless(count, " ".join(what.replace("'", "`").split()), x.type.rank)
         return e.node("Reshape", x, self._known[key]).typed(x.type)
 
     def _level(self, key: str, *dims: Dim) -> int:

@@ -68,7 +68,7 @@ class Emitter(Protocol):
     def reshape(self, x: Ref, shape: Sequence[Dim]) -> Ref:
         """`x` in another shape, with a constant shape (`0`, `-1`) where ONNX can express it. `x` has a known type."""
 
-    def checked(self, x: Ref, relation: Relation, left: Dim, right: Dim) -> Ref:
+    def checked(self, x: Ref, relation: Relation, left: Dim, right: Dim, message: str = "") -> Ref:
         """`x`, after a check that stops the run unless two sizes have the `relation`. `x` has a known type."""
 
     def assume(self, what: str) -> None:

@@ -121,7 +121,9 @@ class _Run:
 
     def _assumed(self, node: Node) -> Array:
         left, right = node.attributes["left"], node.attributes["right"]
-        if self._attribute(left) != self._attribute(right):
+        relation = node.attributes.get("relation", "equal")
+        a, b = self._attribute(left), self._attribute(right)
+        if not (a >= b if relation == "at least" else (a == b) == (relation == "equal")):
             sizes = ", ".join(f"{name} = {size}" for name, size in sorted(self.sizes.items()))
-            raise AssumptionError(f"{left} and {right} must be equal, but are not for {sizes}")
+            raise AssumptionError(f"{left} must be {relation} {right}, but is not for {sizes}")
         return self._array(node.inputs[0])

@@ -115,7 +115,10 @@ def run_failure(error: Exception, name: str, arrays: Mapping[str, Any]) -> RunEr
     shapes = [f"{input}: {list(a.shape)}" for input, a in arrays.items()]
     check = _CHECK.search(str(error))
     if check:
-        return fail("E0716", f"the model needs {check.group(1)}, which these inputs don't satisfy", details=shapes)
+        relation, _, message = check.group(1).partition(": ")
+        message = re.sub(r"_\d+$", "", message)  # which makes the name of the node unique
+        message = f"{message}: the model" if message else "the model"
+        return fail("E0716", f"{message} needs {relation}, which these inputs don't satisfy", details=shapes)
     if _INDEX.search(str(error)):
         bounds = _BOUNDS.search(str(error))
         beyond = "{}, where {} to {} are valid".format(*bounds.groups()) if bounds else "out of range"

@@ -53,10 +53,10 @@ STATEMENTS: tuple[Mistake, ...] = (
         "E0141",
         "`{mark}` isn't allowed at file level",
         "belongs in a block or a model",
-        statement=r"(?P<mark>return|emit|if|for|state|scan|limit|require)\b",
+        statement=r"(?P<mark>return|emit|if|for|state|scan|limit)\b",
         before=r"^\s*$",
         level="file",
-        examples=("return 3", "for i in 0..3 { y = i }", "state w: [3] = zeros", "limit params 3", "require 3 > 2"),
+        examples=("return 3", "for i in 0..3 { y = i }", "state w: [3] = zeros", "limit params 3"),
     ),
     Mistake(
         "E0141",

@@ -75,11 +75,18 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
     ),
     Mistake(
         *_FOREIGN,
+        help='write `require condition, "message"`',
+        statement=r"(?P<mark>assert)\b(?!\s*[=,.])",
+        fixes={"assert": "require"},
+        examples=(IN_MODEL % 'assert n == 3, "three rows"', 'assert 3 > 2, "three"'),
+    ),
+    Mistake(
+        *_FOREIGN,
         statement=(
-            r"(?P<mark>pass|break|continue|try|with|match|switch|assert|raise|yield|async|await|global|del|print|var|const)"
+            r"(?P<mark>pass|break|continue|try|with|match|switch|raise|yield|async|await|global|del|print|var|const)"
             r"\b(?!\s*[=,.(])"
         ),
-        examples=(IN_MODEL % "pass", IN_MODEL % "assert x == 3", IN_MODEL % "var y = x"),
+        examples=(IN_MODEL % "pass", IN_MODEL % "var y = x"),
     ),
     Mistake(
         *_FOREIGN,

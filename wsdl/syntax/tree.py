@@ -505,7 +505,8 @@ class Import(Node):
 
 
 Declaration: TypeAlias = (
-    "Import | Let | Block | Model | Train | Turns | Variant | Layer | Parameter | Formula | Share | Freeze | Load| Copy"
+    "Import | Let | Block | Model | Train | Turns | Variant | Layer | Parameter | Formula | Share | Freeze | Load"
+    "| Copy | Require"
 )
 
 
