@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.stages import examined
+from tests.stages import examined, storage_of
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.span import Source
 from wsdl.ir.stages import Storage
@@ -22,6 +22,10 @@ def checked(body: str) -> tuple[Storage | None, list[str]]:
         ("[Dense(8, bias=false)]", ["m.f.layers[0].weight"]),
         ("[Dense(8, bias=false), relu, Dense(8, bias=false)]", ["m.f.layers[0].weight", "m.f.layers[2].weight"]),
         ("[relu, tanh]", []),
+        (
+            '[leaky_relu(0.1), Dense(max(4, 8), bias=false), gelu(approximate="tanh"), maximum(0.5)]',
+            ["m.f.layers[1].weight"],
+        ),
         # one that was declared before keeps its path, and the list its places
         ("[g, Dense(8, bias=false), g]", ["m.f.layers[1].weight", "m.g.weight"]),
         ("[relu] + [Dense(8, bias=false)]", ["m.f.layers[1].weight"]),
@@ -36,6 +40,18 @@ def test_paths(layers: str, weights: list[str]) -> None:
     program, found = checked(f"{has_g}    layer f = Sequential({layers})\n    return f(x)\n")
     assert program is not None, found
     assert sorted(slot.path for slot in program.checked.slots()) == weights
+
+
+def test_functions_of_constants_are_numbers_in_a_list() -> None:
+    [kernel] = [slot for slot in storage_of(KERNELS).checked.slots() if slot.path == "m.conv2d.weight"]
+    assert kernel.sizes == (4, 2, 3, 5)
+
+
+KERNELS = """
+model m(x: f32[n, 2, 9, 9]) {
+    return x |> Conv2d(4, kernel=[max(2, 3), floor(5.5)])
+}
+"""
 
 
 def test_they_are_shared_and_read_by_these_paths() -> None:

@@ -10,10 +10,12 @@ from wsdl.diagnostics import Label, limits
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.arguments import Callee, Wording, match
 from wsdl.elaborate.context import Context
+from wsdl.elaborate.control import elements_of
 from wsdl.elaborate.elsewhere import ARGUMENTS_ELSEWHERE, NO_ARGUMENTS
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, Frame, Item, Layer, Partial, Recipe, describe, has_poison, whole
 from wsdl.elaborate.kinds import CONFIGURATION, Kind, Misfit, either
+from wsdl.elaborate.operators import list_of
 from wsdl.elaborate.partial import partial_or_item
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.scopes import Definition
@@ -39,7 +41,17 @@ def inline_layer(definition: Definition, call: tree.Call, frame: Frame, context:
     return layer
 
 
-def layers_in_list(elements: Iterable[tree.Expression], frame: Frame, context: Context) -> list[Item]:
+def list_(node: tree.List | tree.Comprehension, frame: Frame, context: Context) -> Item:
+    """The value of `[a, b]` and of `[2 * i for i in 0..4]`, also of layers."""
+    elements = elements_of(node, frame, context)
+    if elements is None:
+        return POISON
+    if frame.owner is not None:
+        return _layers_in_list(elements, frame, context)
+    return list_of([evaluate(element, frame, context) for element in elements], node.span, context)
+
+
+def _layers_in_list(elements: Iterable[tree.Expression], frame: Frame, context: Context) -> list[Item]:
     """The elements of a list that configures a layer. Layers written in it form an array of that layer; the positions
     of operations, and of layers created elsewhere, stay empty in it."""
     assert frame.owner is not None

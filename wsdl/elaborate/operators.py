@@ -9,10 +9,8 @@ from typing import Any
 from wsdl.diagnostics import Label, limits
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.context import Context
-from wsdl.elaborate.control import elements_of
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, as_dim, describe, has_poison
-from wsdl.elaborate.layers import layers_in_list
 from wsdl.elaborate.operations import call_operation
 from wsdl.elaborate.report import Remainder
 from wsdl.ir.dims import Dim, compare
@@ -121,16 +119,6 @@ def _by_zero(node: tree.Binary, left: Item, right: Item, context: Context) -> It
 def _too_large(node: tree.Binary, context: Context) -> Item:
     context.error("E0417", node.span, "this number is too large", "doesn't fit into 64 bits")
     return POISON
-
-
-def list_(node: tree.List | tree.Comprehension, frame: Frame, context: Context) -> Item:
-    """The value of `[a, b]` and of `[2 * i for i in 0..4]`."""
-    elements = elements_of(node, frame, context)
-    if elements is None:
-        return POISON
-    if frame.owner is not None:
-        return layers_in_list(elements, frame, context)
-    return list_of([evaluate(element, frame, context) for element in elements], node.span, context)
 
 
 def list_of(items: list[Item], span: Span, context: Context) -> Item:

@@ -7,6 +7,7 @@ applied.
 from __future__ import annotations
 
 from wsdl.elaborate.arguments import Callee, Wording, collected, match
+from wsdl.elaborate.constants import is_constant
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Partial, has_poison
@@ -19,13 +20,15 @@ from wsdl.syntax import tree
 
 def partial_or_item(node: tree.Expression, frame: Frame, context: Context) -> Item:
     """The value of an argument of kind `layer`, or of an element of a list that configures a layer. A call of an
-    operation without a tensor is a `Partial`; any other call is evaluated, also that of an operation without further
-    parameters: `exp(1)`."""
+    operation without a tensor is a `Partial`; any other call is evaluated, also a function of constants, `max(2, 3)`,
+    and an operation without further parameters, `tan(1)`."""
     function = evaluate(node.function, frame, context) if isinstance(node, tree.Call) else None
     if not isinstance(node, tree.Call) or not isinstance(function, Operation):
         return evaluate(node, frame, context)
     arguments = [ArgumentValue(a.name, evaluate(a.value, frame, context), a.value.span) for a in node.arguments]
     first, *others = function.parameters
+    if is_constant(function.name, arguments):
+        return evaluate(node, frame, context)
     applied = any(isinstance(a.item, Value) or (a.name is not None and a.name.text == first.name) for a in arguments)
     if applied or (arguments and not others):
         return call_operation(function.name, arguments, node.span, context)
