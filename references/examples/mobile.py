@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from references.vision.blocks import InvertedResidual
+
 
 class Separable(nn.Module):
     def __init__(self, before: int, channels: int, bias: bool = True) -> None:
@@ -74,24 +76,6 @@ class UNet(nn.Module):
         for i in reversed(range(4)):
             x = self.up[i](torch.cat([seen[i], self.grow[i](x)], 1))
         return self.last(x)
-
-
-class InvertedResidual(nn.Module):
-    """torchvision's, under the names of `std/vision.wsd`."""
-
-    def __init__(self, before: int, channels: int, stride: int = 1) -> None:
-        super().__init__()
-        hidden = 6 * before
-        self.around = stride == 1 and before == channels
-        self.conv1, self.bn1 = nn.Conv2d(before, hidden, 1, bias=False), nn.BatchNorm2d(hidden)
-        self.conv2 = nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden, bias=False)
-        self.bn2 = nn.BatchNorm2d(hidden)
-        self.conv3, self.bn3 = nn.Conv2d(hidden, channels, 1, bias=False), nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.relu6(self.bn2(self.conv2(F.relu6(self.bn1(self.conv1(x))))))
-        y = self.bn3(self.conv3(y))
-        return x + y if self.around else y
 
 
 class Fuse(nn.Module):

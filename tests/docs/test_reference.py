@@ -128,7 +128,7 @@ USUAL = {
 }  # fmt: skip
 IMAGE, SEQUENCE, VECTOR = "f32[n, 64, 32, 32]", "f32[n, t, 64]", "f32[n, 64]"
 X = {
-    **dict.fromkeys(("RNNCell", "GRUCell", "LSTMCell"), VECTOR), "BatchNorm": IMAGE, "GroupNorm": IMAGE,
+    **dict.fromkeys(("RNNCell", "GRUCell", "LSTMCell"), VECTOR), "BatchNorm": IMAGE, "GroupNorm": IMAGE, "PReLU": IMAGE,
     "InstanceNorm": IMAGE, "Conv1d": "f32[n, 64, 32]", "ConvTranspose1d": "f32[n, 64, 32]",
     "Conv3d": "f32[n, 4, 8, 32, 32]", "RelativeBias": SEQUENCE,
 }  # fmt: skip

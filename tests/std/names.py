@@ -47,17 +47,9 @@ def layer_names(name: str) -> str:
     return name.replace("linear1", "ffn.up").replace("linear2", "ffn.down")
 
 
-def inverted(name: str) -> str:
-    """torchvision's `conv.1.0.weight` of an `InvertedResidual` is `conv2.weight`."""
-    for i in range(2):
-        name = name.replace(f"conv.{i}.0", f"conv{i + 1}").replace(f"conv.{i}.1", f"bn{i + 1}")
-    return name.replace("conv.2", "conv3").replace("conv.3", "bn3")
-
-
-def inverted_once(name: str) -> str:
-    """The same without a first convolution."""
-    name = name.replace("conv.0.0", "conv2").replace("conv.0.1", "bn2")
-    return name.replace("conv.1", "conv3").replace("conv.2", "bn3")
+def in_mlp(name: str) -> str:
+    """timm's `mlp.fc1` is `mlp.up`."""
+    return name.replace("fc1", "up").replace("fc2", "down")
 
 
 def items(name: str) -> str:

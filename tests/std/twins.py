@@ -383,6 +383,13 @@ class Same(nn.Module):
         return y[..., *cut]
 
 
+def padded_alike(block: Any) -> nn.Module:
+    """An inverted residual whose depthwise convolution has TensorFlow's padding."""
+    block.conv_dw.padding = 0
+    block.conv_dw = Same(block.conv_dw)
+    return block
+
+
 class Causal(nn.Conv1d):
     """Each result reads what is before it."""
 
@@ -391,68 +398,6 @@ class Causal(nn.Conv1d):
 
 
 # -- vision, as in torchvision -----------------------------------------------------------------------------------------
-
-
-class Bottleneck(nn.Module):
-    def __init__(
-        self, before: int, channels: int, width: int, stride: int = 1, groups: int = 1, dilation: int = 1
-    ) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(before, width, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, dilation, dilation, groups, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = nn.Conv2d(width, channels, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(channels)
-        self.downsample = nn.Sequential()
-        if stride != 1 or before != channels:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(before, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = F.relu(self.bn2(self.conv2(y)))
-        return F.relu(self.bn3(self.conv3(y)) + self.downsample(x))
-
-
-class SqueezeExcitation(nn.Module):
-    def __init__(
-        self,
-        channels: int,
-        width: int,
-        activation: Callable[[Tensor], Tensor] = F.relu,
-        gate: Callable[[Tensor], Tensor] = torch.sigmoid,
-    ) -> None:
-        super().__init__()
-        self.fc1, self.fc2 = nn.Conv2d(channels, width, 1), nn.Conv2d(width, channels, 1)
-        self.activation, self.gate = activation, gate
-
-    def forward(self, x: Tensor) -> Tensor:
-        means = F.adaptive_avg_pool2d(x, 1)
-        return self.gate(self.fc2(self.activation(self.fc1(means)))) * x
-
-
-class InvertedResidual(nn.Module):
-    def __init__(self, before: int, channels: int, stride: int = 1, expand: int = 6, kernel: int = 3) -> None:
-        super().__init__()
-        hidden = before * expand
-        self.around = stride == 1 and before == channels
-
-        def convolution(before: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-            conv = nn.Conv2d(before, hidden, kernel, stride, kernel // 2, groups=groups, bias=False)
-            return nn.Sequential(conv, nn.BatchNorm2d(hidden), nn.ReLU6())
-
-        self.conv = nn.Sequential(
-            *([convolution(before, 1)] if expand != 1 else []),
-            convolution(hidden, kernel, stride, groups=hidden),
-            nn.Conv2d(hidden, channels, 1, bias=False),
-            nn.BatchNorm2d(channels),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv(x)
-        return x + y if self.around else y
 
 
 class FeaturePyramid(nn.Module):

@@ -42,9 +42,9 @@ def binary(node: tree.Binary, frame: Frame, context: Context) -> Item:
 def combined(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:
     """The value of an operator of two values."""
     sign = node.operator
+    if sign in ("==", "!=") and (left is None or right is None):
+        return (left is right) == (sign == "==")  # also of tensors, lists and sizes
     if isinstance(left, Value) or isinstance(right, Value):
-        if sign in ("==", "!=") and (left is None or right is None):
-            return sign == "!="  # a tensor is never `none`
         if not all(isinstance(i, Value | bool | int | float | Dim | list) for i in (left, right)):
             return _refuse(node, left, right, context)
         arguments = [ArgumentValue(None, left, node.left.span), ArgumentValue(None, right, node.right.span)]
@@ -153,7 +153,7 @@ def _on_sizes(node: tree.Binary, left: Item, right: Item, context: Context) -> I
     """Arithmetic and comparison with a dynamic dimension."""
     sign = node.operator
     if left is None or right is None:
-        return sign == "!=" if sign in ("==", "!=") else _refuse(node, left, right, context)
+        return _refuse(node, left, right, context)
     a, b = (None if isinstance(i, float) else as_dim(i) for i in (left, right))
     if a is None or b is None:
         if sign in ("*", "/", "+", "-", "**") and all(isinstance(i, int | float | Dim) for i in (left, right)):

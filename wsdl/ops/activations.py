@@ -33,6 +33,13 @@ def _logsigmoid(e: Emitter, x: Ref) -> Ref:
     return e.node("Neg", float_node(e, "Softplus", e.node("Neg", x).typed(x.type)))
 
 
+def _relu6(e: Emitter, x: Ref) -> Ref:
+    low, high = (e.constant(limit, x.type.dtype) for limit in (0, 6))
+    if x.type.dtype in ("f16", "f32"):  # the runtime makes it a part of convolutions
+        return e.node("Clip", x, low, high)
+    return e.node("Min", e.node("Relu", x), high)
+
+
 def _relu6_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
     """0 at both limits, as in PyTorch."""
     return g.mul(dy, g.mask(g("greater", x, 0.0), x.type), g.mask(g("less", x, 6.0), x.type))
@@ -70,9 +77,8 @@ activation = partial(_declare.unary, family=__name__)
 # fmt: off
 activation("relu", floating, "Relu", lambda np, x: np.maximum(x, 0), "`max(x, 0)`. ONNX Relu.",
            lambda g, dy, x, y: g.mul(dy, g.mask(g("cast", y, dtype="bool"), y.type)), half="widest")
-activation("relu6", floating, lambda e, x: e.node("Min", e.node("Relu", x), e.constant(6, x.type.dtype)),
-           lambda np, x: np.clip(x, 0, 6), "`x` limited to 0 and 6. ONNX Relu and Min.", _relu6_gradient,
-           half="widest")
+activation("relu6", floating, _relu6, lambda np, x: np.clip(x, 0, 6),
+           "`x` limited to 0 and 6. ONNX Clip, or Relu and Min.", _relu6_gradient, half="widest")
 activation("silu", floating, lambda e, x: e.node("Mul", x, e.node("Sigmoid", x)), lambda np, x: x / (1 + np.exp(-x)),
            "`x * sigmoid(x)`, also called swish. ONNX Sigmoid and Mul.", _silu_gradient, half="widest")
 activation("softplus", floating, "Softplus", lambda np, x: np.logaddexp(x, 0), "`log(1 + exp(x))`. ONNX Softplus.",

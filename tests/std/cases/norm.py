@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from references.vision.blocks import LayerNorm2d
 from tests.std import twins
 from tests.std.case import IMAGE, ROWS, SEQUENCE, SIGNAL, VOLUME, Case, one
 
@@ -11,6 +12,8 @@ CASES = (
     Case("LayerNorm()", lambda: nn.LayerNorm(6), ("f32[n, t, 6]",), SEQUENCE),
     Case("LayerNorm(eps=0.1, bias=false)", lambda: nn.LayerNorm(6, 0.1, bias=False), ("f32[n, t, 6]",), SEQUENCE),
     Case("RMSNorm(eps=0.01)", lambda: nn.RMSNorm(6, 0.01), ("f32[n, t, 6]",), SEQUENCE),
+    Case("LayerNorm2d()", lambda: LayerNorm2d(6), ("f32[n, 6, h, w]",), IMAGE),
+    Case("LayerNorm2d(eps=0.1)", lambda: LayerNorm2d(6, 0.1), ("f32[n, 6, h, w]",), one((1, 6, 1, 1), (3, 6, 1, 4))),
     Case("BatchNorm()", lambda: nn.BatchNorm1d(3), ("f32[n, 3]",), ROWS),
     Case("BatchNorm(eps=0.1)", lambda: nn.BatchNorm1d(6, 0.1), ("f32[n, 6, t]",), SIGNAL),
     Case("BatchNorm()", lambda: nn.BatchNorm2d(6), ("f32[n, 6, h, w]",), IMAGE),
