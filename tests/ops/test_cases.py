@@ -24,6 +24,7 @@ from tests.ops.cases import (
     reduce,
     sort,
     spatial,
+    spectral,
 )
 from tests.ops.onnx_macs import multiplications_in
 from wsdl.ir.graph import Graph, Lowered, Model, Module, Value
@@ -34,7 +35,8 @@ from wsdl.ops.build import Build
 from wsdl.runtime.session import Session
 
 FAMILIES = (
-    elementwise, matmul, reduce, sort, movement, spatial, norm, loss, dropout, random, recurrent, edges, partition,
+    elementwise, matmul, reduce, sort, movement, spatial, spectral, norm, loss, dropout, random, recurrent, edges,
+    partition,
 )  # fmt: skip
 CASES = [case for family in FAMILIES for case in family.CASES]
 WITH_ROWS = {case.op for case in CASES} - {"tanh"}  # of which rows are made too, so that what makes them is tested
