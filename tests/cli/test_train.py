@@ -24,6 +24,7 @@ from wsdl.diagnostics import CompileError
 from wsdl.diagnostics.run_error import RunError
 from wsdl.runtime.checkpoint import read_checkpoint
 from wsdl.runtime.folder_lock import alone_in
+from wsdl.weights.open_source import open_source
 
 TRAIN = ("train", "classify.wsd", "--data", "train.npz", "--batch", "16", "--epochs", "3")
 
@@ -107,8 +108,14 @@ def test_checkpoints_that_are_kept(wsdl: Wsdl) -> None:
 def test_weights_to_start_from(wsdl: Wsdl) -> None:
     wsdl(*TRAIN, "-o", "run")
     wsdl(*TRAIN, "-o", "more", "--weights", "run/last.safetensors", "--limit-steps", "1")
-    first = [logged(run)[0]["loss"] for run in ("run", "more")]
-    assert first[1] < first[0]
+    trained = open_source("run/last.safetensors")
+    weights = {name: trained.read(name) for name in trained.names if not name.startswith("optimizer/")}
+    dropped, *kept = sorted(weights)
+    np.savez("some.npz", **{name: weights[name] for name in kept})
+    assert wsdl(*TRAIN, "-o", "some", "--weights", "some.npz", "--limit-steps", "1").code == 1
+    assert wsdl(*TRAIN, "-o", "some", "--weights", "some.npz", "--limit-steps", "1", "--partial").code == 0
+    first = [logged(run)[0]["loss"] for run in ("run", "some", "more")]
+    assert first[0] > first[1] > first[2], dropped
 
 
 # -- going on ----------------------------------------------------------------------------------------------------------

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -57,7 +57,7 @@ def fit(
     plan = Plan(epochs, None if folder is None else Path(folder))
     own = plan.folder if trainer.exchange.rank == 0 else None
     with trainer.exchange.entered(alone_in(own)):
-        trainer.exchange.agreed(partial(checkpoint_in, own, resume=False, replace=replace))
+        trainer.exchange.agreed(functools.partial(checkpoint_in, own, resume=False, replace=replace))
         return fit(trainer, data, plan, evaluation=evaluation).results
 
 
@@ -85,6 +85,7 @@ class TrainingJob:
     settings: Mapping[str, int | Mapping[str, int]]
     model: str | None
     weights: Weights | None
+    partial: bool
     fit: float | None
     dims: Mapping[str, int] | None
     import_root: str | None
@@ -112,12 +113,12 @@ class TrainingJob:
 
         folder, exchange = None if self.only_try else self.plan.folder, Exchange(workers)
         with exchange.entered(alone_in(folder if exchange.rank == 0 else None)):
-            checkpoint = exchange.agreed(partial(checkpoint_in, folder, resume=resume, replace=replace))
-            program, settings = exchange.agreed(partial(self._program, checkpoint))
+            checkpoint = exchange.agreed(functools.partial(checkpoint_in, folder, resume=resume, replace=replace))
+            program, settings = exchange.agreed(functools.partial(self._program, checkpoint))
             several = self.model is None and program.turns is not None
-            make = program.trainers if several else partial(program.trainer, self.model)
+            make = program.trainers if several else functools.partial(program.trainer, self.model)
             trainer = make(device=self.device, threads=self.threads, on_nan=self.on_nan, workers=workers, **settings)
-            arrays, evaluation = exchange.agreed(partial(self._rows, trainer))
+            arrays, evaluation = exchange.agreed(functools.partial(self._rows, trainer))
             if self.only_try and isinstance(trainer, Trainers):
                 progress = _tried(trainer, arrays, evaluation or {})
             else:
@@ -142,9 +143,15 @@ class TrainingJob:
             checkpoint.require_same_variant(checked.variant)
             settings = {**checkpoint.settings, **settings}
             weights = checkpoint.path
-        seed = settings.get("seed", 0)
         program = compile(
-            self.source, dims=dims, seed=seed, weights=weights, fit=self.fit, import_root=import_root, variant=variant
+            self.source,
+            dims=dims,
+            seed=settings.get("seed", 0),
+            weights=weights,
+            partial=self.partial and checkpoint is None,
+            fit=self.fit,
+            import_root=import_root,
+            variant=variant,
         )
         named = next((option for option, value in settings.items() if isinstance(value, Mapping)), None)
         if named is not None and (self.model is not None or program.turns is None):
@@ -169,6 +176,7 @@ class TrainingRunner(Protocol):
     evaluation=Optional(DATA),
     model=Optional(NAME),
     weights=Optional(WEIGHTS),
+    partial=FLAG,
     fit=Optional(SHARE),
     dims=Optional(DIMS),
     import_root=Optional(PATH),
@@ -189,6 +197,7 @@ def train(
     settings: Mapping[str, int | Mapping[str, int]] | None = None,
     model: str | None = None,
     weights: Weights | None = None,
+    partial: bool = False,
     fit: float | None = None,
     dims: Mapping[str, int] | None = None,
     import_root: str | None = None,
@@ -204,7 +213,8 @@ def train(
 ) -> Trained:
     """Train a model of a program as described by `plan`. `data` and `evaluation` are files, folders, or arrays by name.
     Without `model`, trainings that the program lets take turns make one run; `data` and `evaluation` are then a file of
-    all of them, or a file or arrays for each by its name.
+    all of them, or a file or arrays for each by its name. `weights` are what the training starts with: all of them, or
+    with `partial` some, and the others as the program initializes them.
 
     `settings` are the fields of `Settings` that differ from the defaults, of all trainings or of some by their names; a
     resumed training has those of its checkpoint. If the folder holds a training, `resume` continues it and `replace`
@@ -221,6 +231,7 @@ def train(
         dict(settings or {}),
         model,
         weights,
+        partial,
         fit,
         dims,
         import_root,
@@ -230,7 +241,7 @@ def train(
         device,
         threads,
     )
-    run = job.run if workers is None else partial(workers.run_training, job)
+    run = job.run if workers is None else functools.partial(workers.run_training, job)
     return run(reporter or Quiet(), resume=resume, replace=replace)
 
 

@@ -43,6 +43,11 @@ def weights(function: Function) -> Function:
     return click.option("--weights", metavar="W", help=text)(function)
 
 
+def partial(function: Function) -> Function:
+    text = "W may lack weights: these are as FILE loads or initializes them."
+    return click.option("--partial", is_flag=True, help=text)(function)
+
+
 def fit(function: Function) -> Function:
     text = "If FILE shares more than W, load the nearest weights; each may differ by SHARE of its norm."
     share = click.FloatRange(0, min_open=True)

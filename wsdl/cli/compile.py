@@ -12,7 +12,7 @@ import click
 from wsdl import api
 from wsdl.api import OPSETS, PRECISIONS, Inventory, Loops, Materialize, Precision, RunCosts
 from wsdl.api.listing import families
-from wsdl.cli.command import command, dims, fit, import_root, seed, variant, weights
+from wsdl.cli.command import command, dims, fit, import_root, partial, seed, variant, weights
 from wsdl.cli.failures import exit_code, writing
 from wsdl.cli.tables import print_computed, print_table
 from wsdl.cli.terminal import note, print_json, print_lines, write_findings
@@ -34,6 +34,7 @@ CONSTANTS = 1 << 20  # bytes of constants computed on loading, below which they 
 @click.option("-o", "--output", required=True, metavar="DIR", help="The output folder; existing files are replaced.")
 @click.option("--model", metavar="M", help="Only this model.")
 @weights
+@partial
 @fit
 @seed
 @dims
@@ -59,6 +60,7 @@ def compile(
     output: str,
     model: str | None,
     weights: str | None,
+    partial: bool,
     fit: float | None,
     seed: int,
     dims: Mapping[str, int],
@@ -83,6 +85,7 @@ def compile(
         opset=opset,
         seed=seed,
         weights=weights,
+        partial=partial,
         fit=fit,
         import_root=import_root,
         variant=variant,

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import click
 
 from wsdl import api
-from wsdl.cli.command import command, dims, fit, import_root, variant, weights, whole, workers, workers_of
+from wsdl.cli.command import command, dims, fit, import_root, partial, variant, weights, whole, workers, workers_of
 from wsdl.cli.failures import INTERRUPTED, writing
 from wsdl.cli.reporting import reported, reporting
 from wsdl.cli.tables import results_line
@@ -54,6 +54,7 @@ _FOR_EACH: dict[str, Any] = {"multiple": True, "metavar": "N", "callback": _coun
     "--seed", type=whole(SEED), metavar="S", help="Seed of initial values, shuffling and random numbers.  [default: 0]"
 )
 @weights
+@partial
 @fit
 @click.option("--resume", is_flag=True, help="Resume the training in RUN, bit for bit.")
 @click.option("--replace", is_flag=True, help="Replace the training in RUN.")
@@ -87,6 +88,7 @@ def train(
     hold: int | dict[str, int] | None,
     seed: int | None,
     weights: str | None,
+    partial: bool,
     fit: float | None,
     resume: bool,
     replace: bool,
@@ -124,6 +126,7 @@ def train(
                 settings={name: value for name, value in settings.items() if value is not None},
                 model=model,
                 weights=weights,
+                partial=partial,
                 fit=fit,
                 dims=dims,
                 import_root=import_root,

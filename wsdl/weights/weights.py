@@ -75,7 +75,7 @@ def given_weights(
     if missing:
         lines = [f"{s.name}: {s.type}" for s in missing]
         message = f"{len(missing)} of {len(expected)} stored tensors are not in the weights"
-        help = "`partial=True` keeps the stored values of the others" if isinstance(weights, Mapping) else None
+        help = "some are enough for `partial=True`, `wsdl compile --partial` and `wsdl train --partial`"
         diagnostics.append(Diagnostic("E0511", message, file=source.path, help=help, details=tuple(listed(lines))))
     if diagnostics:
         raise WeightsError(diagnostics)
