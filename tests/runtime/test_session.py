@@ -15,6 +15,7 @@ from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.run_error import RunError
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.types import DType
+from wsdl.runtime.loading import run_failure
 from wsdl.runtime.session import Session
 
 MODEL = """
@@ -144,6 +145,13 @@ def test_files_that_are_no_models(tmp_path: Path) -> None:
     broken.write_bytes(b"not a model")
     assert only(lambda: Session(broken)).code == "E0715"
     assert only(lambda: Session(tmp_path / "nothing.onnx")).message == "there is no such file"
+
+
+def test_exceptions_while_a_model_runs() -> None:
+    """Those that the runtime can raise are errors of ours, others stay what they are."""
+    assert run_failure(MemoryError(), "m", {}).diagnostics[0].message == "ONNX Runtime stopped: MemoryError"
+    with pytest.raises(KeyError):
+        run_failure(KeyError("x"), "m", {})
 
 
 # -- batches -----------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from wsdl.diagnostics.run_error import RunError, fail
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 OPTIONS = {"cuda": {"use_tf32": "0"}}  # matrix products in full f32, the default of PyTorch
+RAISED = (RuntimeError, ValueError, TypeError, MemoryError)  # by the runtime, beside a dozen classes of its own
 _CHECK = re.compile(r"Name:'[^']*?assume ([^']*)'")
 _INDEX = re.compile(r"running (?:Gather|Scatter)\w* node.*(?:out of data bounds|Out of range|invalid index)")
 _BOUNDS = re.compile(r"idx=(-?\d+) must be within the inclusive range \[(-?\d+),(-?\d+)\]")
@@ -111,7 +112,9 @@ def _load_failure(error: Exception, model: bytes | str | Path, name: str) -> Run
 
 
 def run_failure(error: Exception, name: str, arrays: Mapping[str, Any]) -> RunError:
-    """The error for a run that stopped; `arrays` are its inputs."""
+    """The error for a run that stopped; `arrays` are its inputs. Raises an exception that isn't the runtime's again."""
+    if not isinstance(error, RAISED) and not type(error).__module__.startswith("onnxruntime"):
+        raise error
     shapes = [f"{input}: {list(a.shape)}" for input, a in arrays.items()]
     check = _CHECK.search(str(error))
     if check:
@@ -131,5 +134,5 @@ def run_failure(error: Exception, name: str, arrays: Mapping[str, Any]) -> RunEr
 
 
 def _first_line(error: Exception) -> str:
-    """The runtime's message, without the locations in its own code that follow."""
-    return str(error).strip().partition("\n")[0]
+    """The runtime's message, without the locations in its own code that follow; the class of an error without one."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
