@@ -26,7 +26,7 @@ export TOKENIZERS_PARALLELISM := false
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz ray faults workers rows vision distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol depth words gan vae bench clean
+.PHONY: help demo browser data quick golden test lint fuzz checkpoints ray faults workers rows vision distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol depth words gan vae bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -79,6 +79,9 @@ fuzz: .venv/dev      ## all attacks, thousands of wrong and of valid programs, h
 	@$(BIN)/python -m pytest --quiet -m hypothesis --hypothesis-profile=fuzz tests
 	@$(BIN)/python -m tests.robustness.fuzz --seed $(or $(SEED),0) --cases $(or $(CASES),20000)
 	@$(BIN)/python -m tests.programs.fuzz --seed $(or $(SEED),0) --cases $(or $(CASES),10000)
+
+checkpoints: .venv/dev    ## thirteen published files of PyTorch, read here and by PyTorch (fetches 30 MB)
+	@$(BIN)/python -m tests.weights.published
 
 ray: .venv/ray       ## the tests of workers with Ray, on this machine alone: minutes (make ray TESTS=-k\ rows)
 	@$(ALONE) env OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet tests/ray $(TESTS)

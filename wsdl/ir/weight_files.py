@@ -25,12 +25,17 @@ FORMATS_HELP = "weights come from .safetensors, .pt (also .pth, .bin, .ckpt), .n
 def unknown_format(path: str) -> tuple[str, str] | None:
     """Why weights can't be read from a file with this name, and a help; `None` if they can."""
     suffix = PurePath(path).suffix.lower()
-    if suffix in FORMATS:
+    if suffix in FORMATS or is_index(path):
         return None
     return (
         f"weights can't be read from a {suffix} file" if suffix else "the name of the file doesn't say what it is",
         FORMATS_HELP,
     )
+
+
+def is_index(path: str | PathLike[str]) -> bool:
+    """Whether a file is the index of weights in several files, by its name: `model.safetensors.index.json`."""
+    return fspath(path).lower().endswith(".index.json")
 
 
 def is_weights(path: str | PathLike[str]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wsdl.ir.weight_files import PYTORCH, unknown_format
+from wsdl.ir.weight_files import PYTORCH, is_index, unknown_format
 from wsdl.weights.npz import open_npz
 from wsdl.weights.safetensors import open_safetensors
 from wsdl.weights.source import Source, broken, reason_of
@@ -32,6 +32,10 @@ def open_source(path: str | Path) -> Source:
             from wsdl.weights.onnx_source import open_onnx
 
             return open_onnx(path)
+        if is_index(path):
+            from wsdl.weights.shards import open_shards
+
+            return open_shards(path, open_source)
     except OSError as error:
         raise broken(path, f"the file can't be read: {reason_of(error)}") from error
     reason = unknown_format(str(path))

@@ -85,9 +85,9 @@ def _no_part(source: Source, at: str) -> Diagnostic:
     return Diagnostic("E0530", message, file=source.path, details=tuple(details), help=help)
 
 
-def together(sources: Sequence[Source]) -> Source:
-    """Several files as one. Raises `WeightsError` if two have a tensor of the same name."""
-    if len(sources) == 1:
+def together(sources: Sequence[Source], path: str = "") -> Source:
+    """Several files as one, `path` if it has one. Raises `WeightsError` if two have a tensor of the same name."""
+    if len(sources) == 1 and not path:
         return sources[0]
     owners: dict[str, Source] = {}
     for source in sources:
@@ -96,7 +96,7 @@ def together(sources: Sequence[Source]) -> Source:
                 raise WeightsError([_in_two(name, owners[name], source)])
             owners[name] = source
     return Source(
-        " and ".join(source.path for source in sources),
+        path or " and ".join(source.path for source in sources),
         {name: info for source in sources for name, info in source.tensors.items()},
         {name: of for source in sources for name, of in source.aliases.items()},
         reader=lambda name: owners[name].read(name),

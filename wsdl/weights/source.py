@@ -5,7 +5,7 @@ A damaged file raises `WeightsError` with E0501. NumPy is imported when a tensor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ class WeightsError(CompileError):
     """A weights file that can't be read, or doesn't match the program."""
 
 
-def broken(path: str | Path, reason: str, help: str | None = None) -> WeightsError:
+def broken(path: str | Path, reason: str, help: str | None = None, details: Sequence[str] = ()) -> WeightsError:
     """The error E0501 for a file."""
-    return WeightsError([Diagnostic("E0501", reason, file=str(path), help=help)])
+    return WeightsError([Diagnostic("E0501", reason, file=str(path), help=help, details=tuple(details))])
 
 
 @dataclass
