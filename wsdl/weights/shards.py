@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wsdl.diagnostics import limits
-from wsdl.weights.lost import listed
+from wsdl.diagnostics.figures import listed
 from wsdl.weights.parts import together
 from wsdl.weights.source import Source, broken
 
