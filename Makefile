@@ -26,7 +26,7 @@ export TOKENIZERS_PARALLELISM := false
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz checkpoints ray faults workers rows vision distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol depth words gan vae bench clean
+.PHONY: help demo browser data quick golden test lint fuzz checkpoints ray faults workers rows vision distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive match byol depth words gan vae bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -118,6 +118,9 @@ study-shakespeare: .venv/dev examples/data/shakespeare/train.npz    ## six layer
 
 study-routing: .venv/dev examples/data/fashion_mnist/train.npz    ## one bank of four matrices in six places, chosen by the input or not (minutes)
 	@$(BIN)/python -m benchmarks.studies.ways routing
+
+match: .venv/dev    ## how much of the tables of published networks `wsdl match` proposes, and the table of docs/load-weights.md (a minute)
+	@$(BIN)/python -m benchmarks.match
 
 byol: .venv/dev examples/data/fashion_mnist/train.npz    ## features without labels, and the table of docs/updates.md (minutes)
 	@$(BIN)/python -m benchmarks.byol

@@ -61,13 +61,17 @@ class Published:
         shake(module)
         return module
 
-    def program(self, folder: Path, twin: Any, **sharding: Any) -> wsdl.Program:
-        """The example in small, with the weights that `save_pretrained` of the twin writes into a folder beside it."""
+    def source(self, folder: Path, twin: Any, **sharding: Any) -> Source:
+        """The example in small, beside a folder with what `save_pretrained` of the twin writes."""
         text = self.path.read_text("utf-8")
         saved = text.partition('load "')[2].partition("/")[0]
         twin.save_pretrained(folder / saved, **sharding)
         source = Source(str(folder / self.path.name), text)
-        return wsdl.compile(with_constants(source, {name: str(value) for name, value in self.sizes.items()}))
+        return with_constants(source, {name: str(value) for name, value in self.sizes.items()})
+
+    def program(self, folder: Path, twin: Any, **sharding: Any) -> wsdl.Program:
+        """The same, compiled."""
+        return wsdl.compile(self.source(folder, twin, **sharding))
 
 
 def _padded(padding: str, *, at_least: int = 0) -> Callable[[], list[Arrays]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wsdl._version import __version__
 
 if TYPE_CHECKING:
-    from wsdl.api import Model, Program, check, compile, fit, format, load
+    from wsdl.api import Model, Program, Proposal, check, compile, fit, format, load, match
     from wsdl.diagnostics import CompileError, Diagnostic
     from wsdl.diagnostics.run_error import RunError
     from wsdl.studies import Study, study
@@ -20,6 +20,7 @@ __all__ = [
     "Diagnostic",
     "Model",
     "Program",
+    "Proposal",
     "RunError",
     "Study",
     "__version__",
@@ -28,6 +29,7 @@ __all__ = [
     "fit",
     "format",
     "load",
+    "match",
     "study",
 ]
 

@@ -107,13 +107,14 @@ def test_diagnostics(golden: Golden) -> None:
 
 # -- the Python API ----------------------------------------------------------------------------------------------------
 
-FUNCTIONS = (wsdl.compile, wsdl.check, wsdl.format, wsdl.load, wsdl.fit, wsdl.study)
+FUNCTIONS = (wsdl.compile, wsdl.check, wsdl.format, wsdl.load, wsdl.match, wsdl.fit, wsdl.study)
 CLASSES = (
     wsdl.Program,
     wsdl.Model,
     Session,
     Trainer,
     Trainers,
+    wsdl.Proposal,
     wsdl.Study,
     Variant,
     wsdl.Diagnostic,

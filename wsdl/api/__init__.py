@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wsdl.api.checking import check, examine, format
     from wsdl.api.compiling import compile
     from wsdl.api.costs import RunCosts
+    from wsdl.api.matching import match, write_proposal
     from wsdl.api.program import Model, Program
     from wsdl.api.rows import RowResults, are_rows, run_rows
     from wsdl.api.running import load, open_model, run
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from wsdl.ir.stages import Checked
     from wsdl.ir.target import OPSETS, PRECISIONS, Loops, Materialize, Precision
     from wsdl.ir.types import TensorType
+    from wsdl.matching.proposal import Proposal
     from wsdl.runtime.plan import Better, Plan
     from wsdl.runtime.stopping import Interrupted
 
@@ -48,6 +50,7 @@ __all__ = [
     "Plan",
     "Precision",
     "Program",
+    "Proposal",
     "RowResults",
     "RunCosts",
     "TensorType",
@@ -62,6 +65,7 @@ __all__ = [
     "graph",
     "inspect",
     "load",
+    "match",
     "open_model",
     "read_source",
     "require",
@@ -70,12 +74,14 @@ __all__ = [
     "train",
     "write_files",
     "write_picture",
+    "write_proposal",
 ]
 
 _NAMES = {
     "wsdl.api.checking": ("check", "examine", "format"),
     "wsdl.api.compiling": ("compile",),
     "wsdl.api.costs": ("RunCosts",),
+    "wsdl.api.matching": ("match", "write_proposal"),
     "wsdl.api.program": ("Model", "Program"),
     "wsdl.api.rows": ("RowResults", "are_rows", "run_rows"),
     "wsdl.api.running": ("load", "open_model", "run"),
@@ -87,6 +93,7 @@ _NAMES = {
     "wsdl.ir.stages": ("Checked",),
     "wsdl.ir.target": ("OPSETS", "PRECISIONS", "Loops", "Materialize", "Precision"),
     "wsdl.ir.types": ("TensorType",),
+    "wsdl.matching.proposal": ("Proposal",),
     "wsdl.runtime.plan": ("Better", "Plan"),
     "wsdl.runtime.stopping": ("Interrupted",),
 }
