@@ -57,7 +57,7 @@ class Published:
         generator = torch.Generator().manual_seed(0)
         for parameter in module.parameters():
             if parameter.ndim > 1:
-                torch.nn.init.normal_(parameter, std=2 / parameter[0].numel() ** 0.5, generator=generator)
+                torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5, generator=generator)
         shake(module)
         return module
 

@@ -1,10 +1,11 @@
-"""The examples whose other side is a network of `transformers`, with the same random weights as in the tests."""
+"""T5, GPT-2 and ViT beside `transformers`, narrower than published, with random weights."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import wsdl
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from references.published import PUBLISHED, Sizes
 
 
 @dataclass(frozen=True)
@@ -26,63 +26,60 @@ class Contender:
     arrays: dict[str, NDArray[Any]]
 
 
-def _of_logits(theirs: Any, *names: str) -> Any:
-    """A module that takes tensors in our order, under their names, and gives the logits."""
+def _logits(theirs: Any, *names: str) -> Any:
+    """A module that takes tensors in our order, under its names, and gives the logits."""
     from torch import nn
 
-    class OfLogits(nn.Module):
+    class Logits(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.theirs = theirs
 
         def forward(self, *tensors: Any) -> Any:
-            return self.theirs(**dict(zip(names, tensors, strict=True)), use_cache=False).logits
+            return self.theirs(**dict(zip(names, tensors, strict=True)), **options).logits
 
-    class OfImages(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.theirs = theirs
-
-        def forward(self, image: Any) -> Any:
-            return self.theirs(image).logits
-
-    return (OfLogits() if names else OfImages()).eval()
+    options: dict[str, Any] = {} if names == ("pixel_values",) else {"use_cache": False}
+    return Logits().eval()
 
 
-def _t5() -> Contender:
-    from references.originals import VOCAB, t5
-
-    theirs, program = t5()
-    rng = np.random.default_rng(0)
-    source, target = rng.integers(2, VOCAB, (3, 40)), rng.integers(2, VOCAB, (3, 33))
-    arrays = {"source": source, "target": target, "mask": np.ones(source.shape, bool)}
-    return Contender(program, "t5", _of_logits(theirs, "input_ids", "decoder_input_ids", "attention_mask"), arrays)
-
-
-def _gpt2() -> Contender:
-    from references.originals import VOCAB, gpt2, gpt2_text
-
+def _contender(
+    name: str, sizes: Sizes, options: dict[str, Any], names: tuple[str, ...], arrays: dict[str, NDArray[Any]]
+) -> Contender:
+    """A published network in these sizes."""
+    [published] = [replace(p, sizes=sizes, options=options) for p in PUBLISHED if p.name == name]
+    twin = published.twin()
     with tempfile.TemporaryDirectory() as folder:
-        gpt2().save_pretrained(Path(folder, "data", "gpt2"))
-        Path(folder, "gpt2.wsd").write_text(gpt2_text(), encoding="utf-8")
-        program = wsdl.compile(Path(folder, "gpt2.wsd"))
-    ids = np.random.default_rng(0).integers(0, VOCAB, (3, 64))
-    return Contender(program, "gpt2", _of_logits(gpt2(), "input_ids"), {"ids": ids})
+        program = published.program(Path(folder), twin)
+    return Contender(program, name, _logits(twin, *names), arrays)
 
 
-def _vit() -> Contender:
-    import torch
-    from transformers import ViTConfig, ViTForImageClassification
-
-    from references.originals import vit_name
-
-    torch.manual_seed(0)
-    sizes: dict[str, Any] = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768, "num_labels": 1000}
-    config = ViTConfig(**sizes)
-    theirs: Any = ViTForImageClassification(config)
-    weights = {vit_name(name): value.numpy() for name, value in theirs.state_dict().items()}
-    image = np.random.default_rng(0).standard_normal((2, 3, 224, 224)).astype(np.float32)
-    return Contender(wsdl.compile(EXAMPLES / "vit.wsd", weights=weights), "vit", _of_logits(theirs), {"image": image})
+def _ids(*shape: int) -> NDArray[Any]:
+    return np.random.default_rng(0).integers(3, 211, shape)
 
 
-ORIGINALS: dict[str, Callable[[], Contender]] = {"t5": _t5, "gpt2": _gpt2, "vit": _vit}
+ORIGINALS: dict[str, Callable[[], Contender]] = {
+    "t5": partial(
+        _contender,
+        "t5",
+        {"vocab": 211, "d": 64, "depth": 6, "heads": 8, "head_size": 8, "width": 256},
+        {"vocab_size": 211, "d_model": 64, "d_kv": 8, "num_heads": 8, "d_ff": 256, "num_layers": 6},
+        ("input_ids", "attention_mask", "decoder_input_ids"),
+        {"source": _ids(3, 40), "mask": np.ones((3, 40), bool), "target": _ids(3, 33)},
+    ),
+    "gpt2": partial(
+        _contender,
+        "gpt2",
+        {"vocab": 211, "d": 48},
+        {"vocab_size": 211, "n_embd": 48, "n_layer": 12, "n_head": 12},
+        ("input_ids", "attention_mask"),
+        {"ids": _ids(3, 64), "mask": np.ones((3, 64), bool)},
+    ),
+    "vit": partial(
+        _contender,
+        "vit",
+        {"d": 192, "heads": 3, "width": 768},
+        {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768, "num_labels": 1000},
+        ("pixel_values",),
+        {"image": np.random.default_rng(0).standard_normal((2, 3, 224, 224)).astype(np.float32)},
+    ),
+}

@@ -1,4 +1,7 @@
-"""The examples in `examples/transformers/`, loaded from files of `transformers`, compute what its classes compute."""
+"""The examples in `examples/transformers/` compute what the classes of `transformers` compute whose files they load.
+
+Each weight is stored once.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from references.published import FOLDER, PUBLISHED, Published
+import wsdl
+from references.published import FOLDER, PUBLISHED, VOCAB, Published
 from tests.golden import Golden
 from tests.stages import storage_of
+from wsdl.diagnostics.span import Source
 from wsdl.ir.inventory import inventory
+from wsdl.studies.configurations import with_constants
 from wsdl.syntax.read import read
 
 README = FOLDER / "README.md"
@@ -24,6 +31,8 @@ def test_equal_to_transformers(published: Published, tmp_path: Path) -> None:
     twin = published.twin()
     program = published.program(tmp_path, twin)
     assert not program.drawn
+    proofs = program.save(tmp_path / "saved", proof=True)["proof_totals"]
+    assert all(totals["holds"] for totals in proofs.values())
     session = program.session(published.name)
     for arrays in published.batches():
         with torch.no_grad():
@@ -36,6 +45,41 @@ def test_equal_to_transformers(published: Published, tmp_path: Path) -> None:
             rows = slice(None) if published.same_for_padding else arrays["mask"].any(1)
             difference = np.abs(got[name] - theirs.numpy())[rows].max() / np.abs(theirs.numpy()).max()
             assert difference < 1e-4, f"{name} differs by {difference:.1e} of its largest number"
+
+
+def test_t5_answers_word_by_word(tmp_path: Path) -> None:
+    """Read once, decoded many times, out of two files over one file of weights."""
+    [published] = [p for p in PUBLISHED if p.name == "t5"]
+    twin = published.twin()
+    program = published.program(tmp_path, twin)
+    program.save(tmp_path / "saved")
+    models = wsdl.load(tmp_path / "saved")
+    source = np.random.default_rng(1).integers(3, VOCAB, (2, 9))
+    mask = np.ones(source.shape, bool)
+    memory = models["encode"](source=source, mask=mask)["memory"]
+    answer = np.zeros((2, 1), np.int64)
+    for _ in range(8):
+        logits = models["decode"](target=answer, memory=memory, mask=mask)["logits"]
+        answer = np.concatenate([answer, logits[:, -1].argmax(-1)[:, None]], axis=1)
+    options = {"max_new_tokens": 8, "min_new_tokens": 8, "do_sample": False, "decoder_start_token_id": 0}
+    expected = twin.generate(torch.from_numpy(source), **options)
+    assert len(set(answer.flat)) > 2
+    assert answer.tolist() == expected.tolist()
+
+
+def test_gpt2_of_the_hub(tmp_path: Path) -> None:
+    """There the names have no `transformer.` in front, and the masks of the attention are among the tensors."""
+    [published] = [p for p in PUBLISHED if p.name == "gpt2"]
+    twin = published.twin()
+    named = {name.removeprefix("transformer."): value for name, value in twin.transformer.state_dict().items()}
+    masks = {f"h.{i}.attn.bias": torch.tril(torch.ones(1, 1, 8, 8)) for i in range(2)}
+    (tmp_path / "gpt2").mkdir()
+    save_file({**named, **masks}, tmp_path / "gpt2" / "model.safetensors")
+    source = Source(str(tmp_path / "gpt2.wsd"), published.path.read_text("utf-8").replace('"transformer.', '"'))
+    program = wsdl.compile(with_constants(source, {name: str(value) for name, value in published.sizes.items()}))
+    [arrays, *_] = published.batches()
+    expected = published.call(twin, {name: torch.from_numpy(array) for name, array in arrays.items()})
+    np.testing.assert_allclose(program.session().run(arrays)["logits"], expected["logits"].detach(), atol=1e-4)
 
 
 def test_table(golden: Golden) -> None:
