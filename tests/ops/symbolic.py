@@ -247,6 +247,7 @@ ROWS = [
     row("spectral_basis", n_fft=8, win_length=8, window="hann", gives="f32[10, 1, 8]", beside=["f32[n]"], sizes=[{"n": 2}]),
     row("mel", "f32[n, 33, t]", n_mels=4, sample_rate=16000, gives="f32[n, 4, t]"),
     row("mel_filters", bins=9, n_mels=3, sample_rate=16000.0, f_min=0.0, f_max=8000.0, mel_scale="htk", norm=None, gives="f32[3, 9]", beside=["f32[n]"], sizes=[{"n": 2}]),
+    row("nms", "f32[n, t, 4]", "f32[n, t, 3]", most=5, gives="i64[n, 5] i64[n, 5]"),
     row("pixel_shuffle", "f32[n, 12, t, 2]", factor=2, gives="f32[n, 3, 2 * t, 4]"),
     row("layer_norm", "f32[n, t, 3]", "f32[3]", "f32[3]", gives="f32[n, t, 3]"),
     row("rms_norm", "f32[n, t, 3]", "f32[3]", gives="f32[n, t, 3]"),

@@ -11,6 +11,7 @@ import torch
 from tests.ops.build import NOWHERE, Array, Built, array_type, assert_close, evaluated, random_array
 from tests.ops.case import Case, from_example
 from tests.ops.cases import (
+    boxes,
     dropout,
     edges,
     elementwise,
@@ -35,8 +36,8 @@ from wsdl.ops.build import Build
 from wsdl.runtime.session import Session
 
 FAMILIES = (
-    elementwise, matmul, reduce, sort, movement, spatial, spectral, norm, loss, dropout, random, recurrent, edges,
-    partition,
+    elementwise, matmul, reduce, sort, movement, spatial, spectral, boxes, norm, loss, dropout, random, recurrent,
+    edges, partition,
 )  # fmt: skip
 CASES = [case for family in FAMILIES for case in family.CASES]
 WITH_ROWS = {case.op for case in CASES} - {"tanh"}  # of which rows are made too, so that what makes them is tested

@@ -21,6 +21,7 @@ from wsdl.ops import (
     loss_pairs,
     matmul,
     movement,
+    nms,
     norm,
     pad,
     partition,
@@ -41,7 +42,7 @@ from wsdl.ops._errors import OpError, collecting_assumptions
 FAMILIES = (
     elementwise, functions, activations, matmul, einsum, reduce, cumulative, distribution, shape, movement, pad,
     creation, index, sort, partition, conv, conv_gradients, unfold, pool, adaptive_pool, resize, resize_matrix,
-    grid_sample, norm, batch_norm, attention, spectral, loss, loss_pairs, dropout, random, gradient, recurrent,
+    grid_sample, nms, norm, batch_norm, attention, spectral, loss, loss_pairs, dropout, random, gradient, recurrent,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "NAMED", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]
