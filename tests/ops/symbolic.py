@@ -64,6 +64,7 @@ UNARY = (
 ARRANGED: list[tuple[str, dict[str, Any]]] = [
     ("nearest-exact", {}), ("area", {}), *((mode, {option: True}) for mode in ("linear", "cubic") for option in ("align_corners", "antialias")),
 ]  # fmt: skip
+SCATTERED = ("scatter_max", "scatter_min", "scatter_mean", "scatter_largest")
 REDUCTIONS = ("sum", "prod", "mean", "var", "std", "logsumexp")
 
 ROWS = [
@@ -177,6 +178,11 @@ ROWS = [
     row("segment_max", "f32[n, t, 4]", "i64[n, t]", count=5, gives="f32[5, 4]"),
     row("segment_largest", "f32[n, t, 4]", "i64[n]", count=5, gives="f32[5, t, 4]"),
     row("segment_mean", "f32[n, t, 4]", "i64[n, t]", count=5, gives="f32[5, 4]"),
+    row("segment_min", "f32[n, t, 4]", "i64[n, t]", count=5, gives="f32[5, 4]"),
+    row("segment_softmax", "f32[n, t, 4]", "i64[n]", count=5, gives="f32[n, t, 4]"),
+    row("segment_sum", "f32[n, 4]", "i64[n]", count=dim("9 * t + 9"), beside=["f32[t]"], gives="f32[9 * t + 9, 4]"),
+    row("segment_max", "f32[n, 4]", "i64[n]", count=dim("9 * t + 9"), beside=["f32[t]"], gives="f32[9 * t + 9, 4]"),
+    row("segment_softmax", "f32[n, 4]", "i64[n]", count=dim("9 * t + 9"), beside=["f32[t]"], gives="f32[n, 4]"),
     row("partition", "f32[n, 4]", "i64[n]", count=2, gives="f32[n.1, 4] f32[n.2, 4]"),
     row("partition_rows", "f32[n, 4]", "i64[n]", rows=dims("n.1", "n.2"), gives="f32[n.1, 4] f32[n.2, 4]"),
     row("partition_rows", "f32[n, 4]", "i64[n, t]", rows=dims("m.1", "m.2"), several=True, gives="f32[m.1, 4] f32[m.2, 4]"),
@@ -184,6 +190,8 @@ ROWS = [
     row("unpartition", ["f32[0, 4]", "f32[0, 4]"], "i64[n, t]", gives="f32[n, t, 4]"),
     row("scatter_add", "f32[9, 4]", "i64[n, t]", "f32[n, t, 4]", gives="f32[9, 4]"),
     row("scatter_add", "f32[n, 9]", "i64[t]", "f32[n, t]", axis=1, gives="f32[n, 9]"),
+    *(row(op, "f32[9, 4]", "i64[n, t]", "f32[n, t, 4]", gives="f32[9, 4]") for op in SCATTERED),
+    *(row(op, "f32[n, 9, 2]", "i64[t]", "f32[n, t, 2]", axis=1, gives="f32[n, 9, 2]") for op in SCATTERED),
     row("scatter_add_along", "f32[n, 9]", "i64[n, t]", "f32[n, t]", axis=1, gives="f32[n, 9]"),
     row("gemm", "f32[n, t]", "f32[n, 4]", trans_a=True, gives="f32[t, 4]"),
     *(row(op, "f32[t, n, 3]", f"f32[1, {4 * g}, 3]", f"f32[1, {4 * g}, 4]", f"f32[1, {8 * g}]", reverse=g == 3,

@@ -23,6 +23,7 @@ from tests.ops.cases import (
     random,
     recurrent,
     reduce,
+    segment,
     sort,
     spatial,
     spectral,
@@ -37,7 +38,7 @@ from wsdl.runtime.session import Session
 
 FAMILIES = (
     elementwise, matmul, reduce, sort, movement, spatial, spectral, boxes, norm, loss, dropout, random, recurrent,
-    edges, partition,
+    edges, segment, partition,
 )  # fmt: skip
 CASES = [case for family in FAMILIES for case in family.CASES]
 WITH_ROWS = {case.op for case in CASES} - {"tanh"}  # of which rows are made too, so that what makes them is tested

@@ -152,6 +152,7 @@ model m(ids: i64[n, t]) -> (last: f32[n, 4]) {
 
 X = np.arange(12, dtype=np.float32).reshape(3, 4)
 LOSS = np.log(np.exp(X[0] - X[0, 3]).sum())  # of the last of four classes, the same for each row
+SHARES = 1 / (1 + np.exp((X[2] - X[0]) / 10))
 WRITTEN_AS_NUMBERS = {
     "gather(x, [0, -1])": X[[0, 2]],
     "gather(x, 1)": X[1],
@@ -165,6 +166,11 @@ WRITTEN_AS_NUMBERS = {
     "segment_sum(x, [1, 0, 1], 2)": np.stack([X[1], X[0] + X[2]]),
     "segment_max(x, [1, 0, 1], 2)": np.stack([X[1], np.maximum(X[0], X[2])]),
     "segment_mean(x, [1, 0, 1], 2)": np.stack([X[1], (X[0] + X[2]) / 2]),
+    "segment_min(x, [1, 0, 1], 2)": np.stack([X[1], np.minimum(X[0], X[2])]),
+    "segment_softmax(0.1 * x, [1, 0, 1], 2)": np.stack([SHARES, np.ones(4), 1 - SHARES]),
+    "scatter_max(x, [0, 0], x[1:])": np.stack([X[2], X[1], X[2]]),
+    "scatter_min(x, [2, -1], x[:2])": np.stack([X[0], X[1], X[0]]),
+    "scatter_mean(x, [0, 0], x[1:])": np.stack([(X[1] + X[2]) / 2, X[1], X[2]]),
     "cross_entropy(x, [3, 3, 3])": LOSS,
     "nll(log_softmax(x), [3, 3, 3])": LOSS,
 }

@@ -31,6 +31,8 @@ from wsdl.ops import (
     reduce,
     resize,
     resize_matrix,
+    scatter,
+    segment,
     shape,
     sort,
     spectral,
@@ -41,8 +43,9 @@ from wsdl.ops._errors import OpError, collecting_assumptions
 
 FAMILIES = (
     elementwise, functions, activations, matmul, einsum, reduce, cumulative, distribution, shape, movement, pad,
-    creation, index, sort, partition, conv, conv_gradients, unfold, pool, adaptive_pool, resize, resize_matrix,
-    grid_sample, nms, norm, batch_norm, attention, spectral, loss, loss_pairs, dropout, random, gradient, recurrent,
+    creation, index, sort, scatter, segment, partition, conv, conv_gradients, unfold, pool, adaptive_pool, resize,
+    resize_matrix, grid_sample, nms, norm, batch_norm, attention, spectral, loss, loss_pairs, dropout, random, gradient,
+    recurrent,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "NAMED", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]

@@ -1,18 +1,17 @@
-"""Gather, scatter and top-k: elements selected by indices or by order, and additions at indices."""
+"""Elements selected by indices or by order."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from wsdl.ir.dims import Dim, product
+from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import OPERATIONS, Rules
+from wsdl.ops._define import Rules
 from wsdl.ops._errors import OpError, require_equal
-from wsdl.ops._interfaces import Array, Emitter, Merged, Numbers, NumPy, Ref, Types
-from wsdl.ops._lowering import cast_to, from_start, size_of
-from wsdl.ops._rules import axis_of, floating, numeric, same_dtype
+from wsdl.ops._interfaces import Array, Emitter, Numbers, NumPy, Ref, Types
+from wsdl.ops._lowering import cast_to, from_start
+from wsdl.ops._rules import axis_of, numeric
 from wsdl.ops.build import Build
 
 
@@ -40,7 +39,7 @@ class Gather(Rules, name="gather", half="moves", mixes={"x": "axis"}, steps_alon
         return np.take(x, _checked(np, indices, self.from_end), self.axis)
 
     def lower(self, e: Emitter, x: Ref, indices: Ref) -> Ref:
-        at, picks = axis_of(self.axis, x.type.rank), _as_indices(e, indices)
+        at, picks = axis_of(self.axis, x.type.rank), as_indices(e, indices)
         stored, order = _behind_permute(e, x)
         parts = _picked(e, "Gather", stored, picks, x.type.shape[at], order[at], self.from_end)
         if order == sorted(order):
@@ -64,7 +63,7 @@ def _behind_permute(e: Emitter, x: Ref) -> tuple[Ref, list[int]]:
     return x, list(range(x.type.rank))
 
 
-def _as_indices(e: Emitter, indices: Ref) -> Ref:
+def as_indices(e: Emitter, indices: Ref) -> Ref:
     if indices.type.dtype in ("i32", "i64"):
         return indices
     return cast_to(e, indices, "i64").typed(indices.type.with_dtype("i64"))
@@ -91,98 +90,6 @@ def _checked(np: NumPy, indices: Array, from_end: bool) -> Array:
     if not from_end and (indices < 0).any():
         raise IndexError("an index is negative")
     return indices.astype(np.int64)
-
-
-class ScatterAdd(
-    Rules,
-    name="scatter_add",
-    half="f32",
-    mixes={"x": "axis"},
-    steps_along=None,
-    integer_operands=["indices"],
-    reduces={
-        "indices": slice(None),
-        "updates": lambda op, x, indices, _: range(op.axis % x.rank, op.axis % x.rank + indices.rank),
-    },
-):
-    """`x` with `updates` added to the slices that `gather` selects at these indices. ONNX ScatterElements.
-
-    `updates` have the shape of `gather(x, indices, axis)`. Indices may repeat; a negative one counts from the end.
-
-        scatter_add(x: f32[9, 4], indices: i64[n, t], updates: f32[n, t, 4]) -> f32[9, 4]
-    """
-
-    axis: int = 0
-
-    def infer(self, x: TensorType, indices: TensorType, updates: TensorType) -> TensorType:
-        [picked] = OPERATIONS["gather"].result_types(x=floating(x), indices=indices, axis=self.axis)
-        _must_be_shaped(updates, picked, f"`gather` of {x} at {indices}")
-        return x
-
-    def apart(self, b: Build, x: Value, indices: Value, updates: Value) -> Value | None:
-        """The updates scattered into zeros, then added to `x`."""
-        if b.is_zeros(x):
-            return None
-        return b("add", x, b("scatter_add", b.zeros(x.type), indices, updates, axis=self.axis))
-
-    def merge(self, b: Build, merged: Merged, y: Value, *_: Any) -> Value:
-        return merged("sum", y)
-
-    def reference(self, np: NumPy, x: Array, indices: Array, updates: Array) -> Array:
-        at, result = self.axis % x.ndim, np.moveaxis(x, self.axis, 0).copy()
-        new = list(range(indices.ndim))
-        np.add.at(result, indices.astype(np.int64), np.moveaxis(updates, [at + a for a in new], new))
-        return np.moveaxis(result, 0, at)
-
-    def lower(self, e: Emitter, x: Ref, indices: Ref, updates: Ref) -> Ref:
-        at, new = axis_of(self.axis, x.type.rank), indices.type.rank
-        rest = [d for a, d in enumerate(x.type.shape) if a != at]
-        order = [at, *(a for a in range(x.type.rank) if a != at)]
-        if at > 0:
-            picks_first = [at + a for a in range(new)]
-            others = [a for a in range(updates.type.rank) if a not in picks_first]
-            x = e.node("Transpose", x, perm=order).typed(x.type.with_shape(x.type.shape[a] for a in order))
-            updates = e.node("Transpose", updates, perm=picks_first + others)
-        y = scattered_rows(e, "add", x, indices, updates, product(rest))
-        return e.node("Transpose", y, perm=[order.index(a) for a in range(len(order))]) if at > 0 else y
-
-    def gradient(self, g: Build, dy: Value, y: Value, x: Value, indices: Value, updates: Value) -> dict[str, Value]:
-        return {"x": dy, "updates": g("gather", dy, indices, axis=self.axis)}
-
-
-def scattered_rows(e: Emitter, reduction: str, x: Ref, indices: Ref, updates: Ref, width: Dim) -> Ref:
-    """`x`, with rows of `width` elements, after a reduction of each with the rows of `updates` at its index. Each
-    element by itself, over flattened tensors, at `index * width + column`.
-
-    `ScatterND` would take whole rows, but ONNX Runtime 1.32 adds in several threads without synchronization: where an
-    index repeats, additions are lost.
-    """
-    flat = e.constant([-1], "i64")
-    rows = e.node("Reshape", cast_to(e, indices, "i64"), e.constant([-1, 1], "i64"))
-    columns = e.node("Range", e.constant(0, "i64"), size_of(e, width), e.constant(1, "i64"))
-    places = e.node("Add", e.node("Mul", rows, size_of(e, width)), columns)
-    flat_x, flat_places, flat_updates = (e.node("Reshape", t, flat) for t in (x, places, updates))
-    y = _scattered(e, reduction, flat_x.typed(x.type), flat_places, flat_updates, axis=0)
-    return e.reshape(y.typed(x.type.with_shape([x.type.elements])), x.type.shape)
-
-
-def _scattered(e: Emitter, reduction: str, x: Ref, indices: Ref, updates: Ref, axis: int) -> Ref:
-    """16-bit floats are reduced in f32, for which there is a kernel."""
-    dtype = x.type.dtype
-    if dtype in ("f16", "bf16"):
-        x, updates = cast_to(e, x, "f32"), cast_to(e, updates, "f32")
-    y = e.node("ScatterElements", x, indices, updates, axis=axis, reduction=reduction)
-    return cast_to(e, y, dtype) if dtype in ("f16", "bf16") else y
-
-
-def _must_be_shaped(updates: TensorType, expected: TensorType, what: str) -> None:
-    same_dtype("updates", expected, updates)
-    if updates.rank != expected.rank:
-        raise OpError(f"{updates} must have the shape of {what}: {expected}", argument="updates")
-    for a, (size, actual) in enumerate(zip(expected.shape, updates.shape, strict=True)):
-        require_equal(
-            size, actual, f"the sizes along axis {a} of {what} and of {updates} must be equal", argument="updates"
-        )
 
 
 class TakeAlong(
@@ -218,46 +125,10 @@ class TakeAlong(
 
     def lower(self, e: Emitter, x: Ref, indices: Ref) -> Ref:
         at = axis_of(self.axis, x.type.rank)
-        return _picked(e, "GatherElements", x, _as_indices(e, indices), x.type.shape[at], self.axis, self.from_end)
+        return _picked(e, "GatherElements", x, as_indices(e, indices), x.type.shape[at], self.axis, self.from_end)
 
     def gradient(self, g: Build, dy: Value, y: Value, x: Value, indices: Value) -> dict[str, Value]:
         return {"x": g("scatter_add_along", g.zeros(x.type), indices, dy, axis=self.axis)}
-
-
-class ScatterAddAlong(
-    Rules,
-    name="scatter_add_along",
-    half="f32",
-    mixes={"x": "axis", "indices": "axis", "updates": "axis"},
-    steps_along=None,
-    integer_operands=["indices"],
-):
-    """`x` with `updates` added to the elements that `take_along` selects at these indices. ONNX ScatterElements.
-
-    `updates` have the shape of `indices`, which may repeat; a negative one counts from the end.
-
-        scatter_add_along(x: f32[n, 9], indices: i64[n, t], updates: f32[n, t], axis=1) -> f32[n, 9]
-    """
-
-    axis: int
-
-    def infer(self, x: TensorType, indices: TensorType, updates: TensorType) -> TensorType:
-        [result] = OPERATIONS["take_along"].result_types(x=floating(x), indices=indices, axis=self.axis)
-        _must_be_shaped(updates, result, f"the indices {indices}")
-        return x
-
-    def reference(self, np: NumPy, x: Array, indices: Array, updates: Array) -> Array:
-        positions = list(np.indices(indices.shape))
-        positions[self.axis] = indices.astype(np.int64)
-        result = x.copy()
-        np.add.at(result, tuple(positions), updates)
-        return result
-
-    def lower(self, e: Emitter, x: Ref, indices: Ref, updates: Ref) -> Ref:
-        return _scattered(e, "add", x, _as_indices(e, indices), updates, self.axis)
-
-    def gradient(self, g: Build, dy: Value, y: Value, x: Value, indices: Value, updates: Value) -> dict[str, Value]:
-        return {"x": dy, "updates": g("take_along", dy, indices, axis=self.axis)}
 
 
 class Topk(Rules, name="topk", half="moves", mixes={"x": "axis", "result": "axis"}, steps_along="axis"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, inf, nan, prod
+from math import ceil
 from typing import Any, NamedTuple
 
 from wsdl.diagnostics import limits
@@ -12,11 +12,11 @@ from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
 from wsdl.ops._define import Rules
 from wsdl.ops._errors import OpError, require_equal
-from wsdl.ops._interfaces import Array, Emitter, Merged, NumPy, Ref
-from wsdl.ops._lowering import cast_to, expanded
-from wsdl.ops._rules import floating, integer, same_dtype
+from wsdl.ops._groups import rows_and_rest, rows_of
+from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
+from wsdl.ops._lowering import cast_to
+from wsdl.ops._rules import integer, same_dtype
 from wsdl.ops.build import Build
-from wsdl.ops.index import scattered_rows
 
 Gradients = dict[str, Any]
 
@@ -24,10 +24,6 @@ Gradients = dict[str, Any]
 def _all_axes_of_group(op: Any, x: TensorType, group: TensorType, *_: Any) -> Sequence[int]:
     """With a capacity, whether a row is in its part depends on the rows before it."""
     return range(group.rank) if op.capacity is not None else ()
-
-
-def _axes_of_group(op: Any, x: TensorType, group: TensorType, *_: Any) -> Sequence[int]:
-    return range(group.rank)
 
 
 class Partition(
@@ -58,11 +54,11 @@ class Partition(
             raise OpError(most, argument="count", code="E0414")
         if self.capacity is not None and not self.capacity > 0:
             raise OpError(f"`capacity` must be above 0, but is {self.capacity}", argument="capacity", code="E0414")
-        rows, rest = _rows_and_rest(x, group, self.several)
+        rows, rest = rows_and_rest(x, group, self.several)
         return tuple(x.with_shape([part_of(rows, i + 1), *rest]) for i in range(self.count))
 
     def expand(self, b: Build, x: Value, group: Value) -> list[Value]:
-        rows, _ = _rows_and_rest(x.type, group.type, self.several)
+        rows, _ = rows_and_rest(x.type, group.type, self.several)
         before = b.parts()
         sizes = [part_of(rows, before + i + 1) for i in range(self.count)]
         return b.all("partition_rows", x, group, rows=sizes, several=self.several, capacity=self.capacity)
@@ -84,12 +80,12 @@ class PartitionRows(
     capacity: float | None = None
 
     def infer(self, x: TensorType, group: TensorType) -> tuple[TensorType, ...]:
-        _, rest = _rows_and_rest(x, group, self.several)
+        _, rest = rows_and_rest(x, group, self.several)
         return tuple(x.with_shape([size, *rest]) for size in self.rows)
 
     def reference(self, np: NumPy, x: Array, group: Array) -> list[Array]:
         count = len(self.rows)
-        rows, members = _rows_of(x, group, self.several), _members(np, group, count)
+        rows, members = rows_of(x, group, self.several), _members(np, group, count)
         most = group.size if self.capacity is None else ceil(self.capacity * group.size / count)
         return [rows[member[:most] // (group.shape[-1] if self.several else 1)] for member in members]
 
@@ -126,7 +122,7 @@ class PartitionLike(
         return tuple(parts)
 
     def reference(self, np: NumPy, x: Array, group: Array, parts: Sequence[Array]) -> list[Array]:
-        rows, members = _rows_of(x, group, False), _members(np, group, len(parts))
+        rows, members = rows_of(x, group, False), _members(np, group, len(parts))
         return [rows[member[: len(part)]] for member, part in zip(members, parts, strict=True)]
 
     def lower(self, e: Emitter, x: Ref, group: Ref, parts: Sequence[Ref]) -> list[Ref]:
@@ -187,140 +183,7 @@ class Unpartition(Rules, name="unpartition", half="moves", mixes={}, steps_along
         return {"parts": g.all("partition_like", dy, group, parts)}
 
 
-# -- reductions of groups ----------------------------------------------------------------------------------------------
-
-
-class _Segments(Rules):
-    """Base of reductions of the rows of each group."""
-
-    count: int
-
-    def infer(self, x: TensorType, group: TensorType) -> TensorType:
-        _, rest = _rows_and_rest(floating(x), group, several=False)
-        if not 1 <= self.count <= limits.PARAMETER:
-            raise OpError(f"`count` must be at least 1, but is {self.count}", argument="count", code="E0414")
-        return x.with_shape([self.count, *rest])
-
-    def _sums(self, b: Build, x: Value, group: Value) -> Value:
-        return b("scatter_add", b.zeros(self.infer(x.type, group.type)), group, x)
-
-    def _rows(self, b: Build, x: Value, group: Value) -> Value:
-        """How many rows each group has, in the dtype of `x`, [count]."""
-        return self._sums(b, b("ones", shape=list(group.type.shape), dtype=x.type.dtype), group)
-
-    def _beside(self, b: Build, rows: Value, results: Value) -> Value:
-        """A number for each group, so that it broadcasts to the results."""
-        return b("reshape", rows, shape=[Dim.of(self.count), *[Dim.of(1)] * (results.type.rank - 1)])
-
-
-class SegmentSum(_Segments, name="segment_sum", half="expanded", mixes={"x": slice(None)}, integer_operands=["group"]):
-    """The sum of the rows of each of `count` groups, 0 for a group without rows. ONNX ScatterElements.
-
-    `group` has the first axes of `x`, and integers below `count`; a negative one counts from the end.
-
-        segment_sum(x: f32[n, 4], group: i64[n], count=3) -> f32[3, 4]
-    """
-
-    def expand(self, b: Build, x: Value, group: Value) -> Value:
-        return self._sums(b, x, group)
-
-
-class SegmentMean(
-    _Segments, name="segment_mean", half="expanded", mixes={"x": slice(None)}, integer_operands=["group"]
-):
-    """The mean of the rows of each of `count` groups, 0 for a group without rows. ONNX ScatterElements and Div.
-
-    `group` has the first axes of `x`, and integers below `count`; a negative one counts from the end.
-
-        segment_mean(x: f32[n, 4], group: i64[n], count=3) -> f32[3, 4]
-    """
-
-    def expand(self, b: Build, x: Value, group: Value) -> Value:
-        sums = self._sums(b, x, group)
-        rows = b("maximum", self._rows(b, x, group), 1.0)
-        return b("div", sums, self._beside(b, rows, sums))
-
-
-class SegmentMax(_Segments, name="segment_max", half="expanded", mixes={"x": slice(None)}, integer_operands=["group"]):
-    """The largest elements of the rows of each of `count` groups, 0 for a group without rows, NaN for one with a NaN.
-    ONNX ScatterElements.
-
-    `group` has the first axes of `x`, and integers below `count`; a negative one counts from the end.
-
-        segment_max(x: f32[n, 4], group: i64[n], count=3) -> f32[3, 4]
-    """
-
-    def expand(self, b: Build, x: Value, group: Value) -> Value:
-        largest = b("segment_largest", x, group, count=self.count)
-        rows = self._rows(b, x, group)
-        result = b("where", b("greater", self._beside(b, rows, largest), 0.0), largest, b.zeros(largest.type))
-        nans = self._sums(b, b.mask(b("not_equal", x, x), x.type), group)
-        return b("where", b("greater", nans, 0.0), b.constant(nan, x.type), result)
-
-
-class SegmentLargest(
-    _Segments,
-    name="segment_largest",
-    internal=True,
-    half="moves",
-    mixes={},
-    reduces={"x": _axes_of_group, "group": slice(None)},
-    steps_along=None,
-    integer_operands=["group"],
-):
-    """The largest elements of the rows of each group, minus infinity for a group without rows. ONNX ScatterElements.
-
-    Of rows with a NaN the result isn't defined: ONNX Runtime 1.32 only keeps one that comes last.
-    """
-
-    def reference(self, np: NumPy, x: Array, group: Array) -> Array:
-        result = np.full((self.count, *x.shape[group.ndim :]), -np.inf, x.dtype)
-        np.maximum.at(result, group.ravel().astype(np.int64), _rows_of(x, group, several=False))
-        return result
-
-    def merge(self, b: Build, merged: Merged, y: Value, *_: Any) -> Value:
-        return merged("max", y)
-
-    def share(self, b: Build, merged: Merged, y: Value, x: Value, group: Value) -> Value:
-        """Equal shares for all elements with that value, in any part."""
-        tied = self._tied(b, merged("max", y), x, group)
-        count = merged("sum", self._sums(b, tied, group))
-        return b("div", self._sums(b, b.mul(x, tied), group), b("maximum", count, 1.0))
-
-    def lower(self, e: Emitter, x: Ref, group: Ref) -> Ref:
-        result = e.results[0]
-        lowest = expanded(e, e.constant(-inf, result.dtype), result.shape).typed(result)
-        return scattered_rows(e, "max", lowest, group, x, product(result.shape[1:]))
-
-    def gradient(self, g: Build, dy: Value, y: Value, x: Value, group: Value) -> Gradients:
-        """Equal shares for all elements with that value."""
-        tied = self._tied(g, y, x, group)
-        shares = g("div", dy, g("maximum", self._sums(g, tied, group), 1.0))
-        return {"x": g.mul(tied, g("gather", shares, group))}
-
-    def _tied(self, b: Build, largest: Value, x: Value, group: Value) -> Value:
-        """1 for each element that is the largest of its group, 0 for others."""
-        return b.mask(b("equal", x, b("gather", largest, group)), x.type)
-
-
 # -- shapes ------------------------------------------------------------------------------------------------------------
-
-
-def _rows_and_rest(x: TensorType, group: TensorType, several: bool) -> tuple[Dim, tuple[Dim, ...]]:
-    """The number of positions that have a group, and the shape of a row. Raises `OpError` if these don't match."""
-    leading = integer(group, "group").shape[: -1 if several else None]
-    if several and not group.rank:
-        raise OpError(f"`group` has no axis with several groups: it is {group}", argument="group")
-    if len(leading) > x.rank:
-        raise OpError(f"`group` must have the first axes of {x}, but is {group}", argument="group")
-    for axis, (a, b) in enumerate(zip(x.shape, leading, strict=False)):
-        require_equal(a, b, f"the sizes along axis {axis} of {x} and {group} must be equal", argument="group")
-    return product(group.shape), x.shape[len(leading) :]
-
-
-def _rows_of(x: Array, group: Array, several: bool) -> Array:
-    axes = group.ndim - several
-    return x.reshape(prod(x.shape[:axes]), *x.shape[axes:])
 
 
 def _members(np: NumPy, group: Array, count: int) -> list[Array]:

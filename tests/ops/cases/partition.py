@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from tests.ops.case import Case, case, numbers
 from wsdl.ir.dims import Dim
 
 GROUP = numbers([2, 0, -1, 2, 1, 2, 3], "int64")  # of seven rows, of which two are in none of three parts
-SEGMENTS = numbers([2, 0, 0, 2, 2], "int64")
 SEVERAL = numbers([[2, 0], [0, 1], [2, 1]], "int64")
 
 
@@ -27,21 +25,6 @@ def back(rows: list[Tensor], group: Tensor) -> Tensor:
         at = (group.flatten() == i).nonzero().flatten()[: len(part)]
         result = result.index_put((at,), part)
     return result.reshape(*group.shape, *rows[0].shape[1:])
-
-
-def segment_sums(x: Tensor, group: Tensor, count: int = 4) -> Tensor:
-    return x.new_zeros(count, *x.shape[1:]).index_add(0, group, x)
-
-
-def segment_means(x: Tensor, group: Tensor) -> Tensor:
-    return segment_sums(x, group) / segment_sums(torch.ones_like(x), group).clamp_min(1)
-
-
-def segment_maxima(x: Tensor, group: Tensor, count: int = 4, of_none: float = 0.0) -> Tensor:
-    """Each by itself, of which PyTorch shares the gradient among equal ones."""
-    return torch.stack(
-        [x[group == i].amax(0) if (group == i).any() else x.new_full(x.shape[1:], of_none) for i in range(count)]
-    )
 
 
 CASES: tuple[Case, ...] = (
@@ -69,18 +52,6 @@ CASES: tuple[Case, ...] = (
         case("unpartition", [f"{d}[1, 4]", f"{d}[1, 4]", f"{d}[3, 4]"], GROUP, torch=back)
         for d in ("f32", "f16", "i64")
     ),
-    case("segment_sum", "f32[5, 3]", SEGMENTS, count=4, torch=segment_sums),
-    case("segment_sum", "f16[5]", SEGMENTS, count=3, torch=lambda x, g: segment_sums(x, g, 3)),
-    case("segment_mean", "f32[5, 3]", SEGMENTS, count=4, torch=segment_means),
-    case("segment_mean", "f32[0, 3]", "i64[0]", count=2, torch=lambda x, g: x.new_zeros(2, 3) + x.sum()),
-    case("segment_max", "f32[5, 3]", SEGMENTS, count=4, torch=segment_maxima),
-    case("segment_max", "f16[5]", SEGMENTS, count=3, torch=lambda x, g: segment_maxima(x, g, 3)),
-    case("segment_max", numbers([[1, 2], [1, 0], [-3, 2], [-2, -1], [-2, 2]], "float32"), SEGMENTS, count=4,
-         torch=segment_maxima),
-    case("segment_max", "f32[0, 3]", "i64[0]", count=2, torch=lambda x, g: x.new_zeros(2, 3) + x.sum()),
-    case("segment_max", numbers([[torch.nan, 2], [1, -torch.inf], [-3, torch.nan], [-2, -1], [-2, 2]], "float16"),
-         SEGMENTS, count=3, torch=lambda x, g: segment_maxima(x, g, 3)),
-    case("segment_largest", "f32[5, 3]", SEGMENTS, count=3, torch=lambda x, g: segment_maxima(x, g, 3, -torch.inf)),
     case("partition", "i64[7, 3]", GROUP, count=3, torch=lambda x, g: parts(x, g, 3)),
     case("unpartition", ["f32[2]", "f32[2]", "f32[2]"], SEVERAL, torch=back),
     case("unpartition", ["f32[1, 4]", "f32[1, 4]", "f32[2, 4]"], GROUP, torch=back),  # one row more than its part
