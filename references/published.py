@@ -61,25 +61,28 @@ class Published:
         shake(module)
         return module
 
-    def source(self, folder: Path, twin: Any, **sharding: Any) -> Source:
-        """The example in small, beside a folder with what `save_pretrained` of the twin writes."""
+    def source(self, folder: Path, twin: Any, shards: str = "") -> Source:
+        """The example in small, beside a folder with what `save_pretrained` of the twin writes; in shards of at most a
+        size, such as `5KB`."""
         text = self.path.read_text("utf-8")
         saved = text.partition('load "')[2].partition("/")[0]
-        twin.save_pretrained(folder / saved, **sharding)
+        twin.save_pretrained(folder / saved, **({"max_shard_size": shards} if shards else {}))
+        if shards:
+            text = text.replace("model.safetensors", "model.safetensors.index.json")
         source = Source(str(folder / self.path.name), text)
         return with_constants(source, {name: str(value) for name, value in self.sizes.items()})
 
-    def program(self, folder: Path, twin: Any, **sharding: Any) -> wsdl.Program:
+    def program(self, folder: Path, twin: Any, shards: str = "") -> wsdl.Program:
         """The same, compiled."""
-        return wsdl.compile(self.source(folder, twin, **sharding))
+        return wsdl.compile(self.source(folder, twin, shards))
 
 
-def _padded(padding: str, *, at_least: int = 0) -> Callable[[], list[Arrays]]:
+def _padded(padding: str) -> Callable[[], list[Arrays]]:
     """A single word, and sentences of several lengths, one of them empty."""
 
     def batches() -> list[Arrays]:
         rng = np.random.default_rng(0)
-        lengths = np.maximum([9, 4, 1, 0], at_least)[:, None]
+        lengths = np.array([[9], [4], [1], [0]])
         there = np.arange(9) < lengths if padding == "right" else np.arange(9) >= 9 - lengths
         masks = [np.ones((1, 1), bool), there]
         return [{"ids": rng.integers(3, VOCAB, mask.shape), "mask": mask} for mask in masks]

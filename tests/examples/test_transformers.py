@@ -26,10 +26,15 @@ from wsdl.syntax.read import read
 README = FOLDER / "README.md"
 
 
-@pytest.mark.parametrize("published", PUBLISHED, ids=lambda published: published.name)
-def test_equal_to_transformers(published: Published, tmp_path: Path) -> None:
+CASES = [pytest.param(published, "", id=published.name) for published in PUBLISHED]
+CASES += [pytest.param(p, "5KB", id=f"{p.name} in shards") for p in PUBLISHED if p.name in ("llama", "t5")]
+
+
+@pytest.mark.parametrize(("published", "shards"), CASES)
+def test_equal_to_transformers(published: Published, shards: str, tmp_path: Path) -> None:
     twin = published.twin()
-    program = published.program(tmp_path, twin)
+    program = published.program(tmp_path, twin, shards)
+    assert (len([*tmp_path.rglob("model-*.safetensors")]) > 2) == bool(shards)
     assert not program.drawn
     proofs = program.save(tmp_path / "saved", proof=True)["proof_totals"]
     assert all(totals["holds"] for totals in proofs.values())
