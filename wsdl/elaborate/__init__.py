@@ -19,7 +19,7 @@ from contextlib import suppress
 
 from wsdl.diagnostics import Problems
 from wsdl.elaborate.context import Context
-from wsdl.elaborate.declarations import declare_layer, declare_parameter
+from wsdl.elaborate.declarations import declare_in_file
 from wsdl.elaborate.evaluate import evaluate, run
 from wsdl.elaborate.items import Frame, Layer
 from wsdl.elaborate.meanings import MEANINGS
@@ -54,6 +54,9 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
     except RecursionError:
         context.refuse_nesting()
         context.program.doubtful = True
+    for name, child in context.root.module.children.items():
+        for i, module in enumerate(child if isinstance(child, list) else [child]):
+            context.program.layers[f"{name}[{i}]" if isinstance(child, list) else name] = module
     return context.program.checked()
 
 
@@ -62,6 +65,10 @@ def _what_few_files_have(scope: FileScope, models: Mapping[str, Layer], context:
         from wsdl.elaborate.training import elaborate_trainings
 
         elaborate_trainings(scope, models, context)
+    if context.of_imported:
+        from wsdl.elaborate.imported_layers import imported_requests
+
+        imported_requests(context)
     if context.formulas or scope.variants:
         from wsdl.elaborate.formulas import elaborate_formulas
         from wsdl.elaborate.variants import elaborate_variants
@@ -80,16 +87,16 @@ def _root(scope: FileScope) -> Layer:
 def _file(scope: FileScope, context: Context) -> None:
     frame = Frame(context.root, scope, {}, context.where.dtype)
     for declaration in scope.file.declarations:
-        if isinstance(declaration, tree.Layer):
-            context.root.declared[declaration.name.text] = declare_layer(declaration, frame, context)
+        if isinstance(declaration, tree.Layer | tree.Parameter):
+            declare_in_file(Definition(declaration, scope), context)
         elif isinstance(declaration, tree.Let):
             evaluate(declaration.name, frame, context)  # unused ones too
-        elif isinstance(declaration, tree.Parameter):
-            slot = declare_parameter(declaration, frame, context)
-            if slot is not None:
-                context.program.parameters[slot.path] = slot
+        elif isinstance(declaration, tree.Import):
+            for name in declaration.names:
+                definition = scope.find(name.text)
+                if definition is not None and isinstance(definition.node, tree.Layer | tree.Parameter):
+                    from wsdl.elaborate.imported_layers import is_there
+
+                    is_there(definition, name, context)
         elif isinstance(declaration, tree.Formula | tree.Share | tree.Freeze | tree.Load | tree.Copy | tree.Require):
             run([declaration], frame, context)
-    for name, child in context.root.module.children.items():
-        for i, module in enumerate(child if isinstance(child, list) else [child]):
-            context.program.layers[f"{name}[{i}]" if isinstance(child, list) else name] = module

@@ -12,6 +12,7 @@ from wsdl.elaborate.graph_builder import GraphBuilder
 from wsdl.elaborate.items import ArgumentValue, Frame, Item, Layer
 from wsdl.elaborate.program_builder import FileRequests, ProgramBuilder
 from wsdl.elaborate.report import Budget, Report, TooMuch
+from wsdl.elaborate.scopes import Definition
 from wsdl.elaborate.where import Use, Where
 from wsdl.ir.dims import TooLong
 from wsdl.ir.requests import CopyRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest, PathPattern
@@ -108,6 +109,7 @@ class Context:
     builder    the graph of the current model
     formulas   pending formulas, `None` once evaluated; by statement, layer, and iteration of its `for`
     groups     the `share`s that were recorded, in the same way
+    of_imported the layers and parameters of imported files that the program has, by name
     models     the layers of the models, once all their bodies have run
     """
 
@@ -125,6 +127,7 @@ class Context:
         self.builder = GraphBuilder(self.where, self.report, self.budget, program.origins)
         self.formulas: dict[object, PendingFormula | None] = {}
         self.groups: set[object] = set()
+        self.of_imported: dict[str, Definition] = {}
         self.models: Mapping[str, Layer] = {}
 
     def request(self, request: Request | None) -> None:

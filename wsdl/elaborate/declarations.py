@@ -32,6 +32,20 @@ def run_layer(node: tree.Layer, frame: Frame, context: Context) -> None:
     frame.names[name] = frame.layer.declared[name]
 
 
+def declare_in_file(definition: Definition, context: Context) -> None:
+    """Create the layer, the array of layers, or the parameter of a declaration at file level."""
+    node, name = definition.node, definition.name
+    uses, context.where.uses = context.where.uses, []  # it may be needed first in the body of a model
+    frame = Frame(context.root, definition.scope, {}, context.where.dtype)
+    if isinstance(node, tree.Layer):
+        context.root.declared[name] = declare_layer(node, frame, context)
+    elif isinstance(node, tree.Parameter):
+        slot = declare_parameter(node, frame, context)
+        if slot is not None:
+            context.program.parameters[slot.path] = slot
+    context.where.uses = uses
+
+
 def declare_layer(node: tree.Layer, frame: Frame, context: Context) -> Item:
     """The layer, or the array of layers, of a declaration."""
     name = node.name.text

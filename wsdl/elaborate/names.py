@@ -70,6 +70,8 @@ def definition_item(definition: Definition, node: tree.Name, context: Context) -
     if isinstance(definition.node, tree.Parameter):
         return _file_parameter(definition, node, context)
     if isinstance(definition.node, tree.Layer):
+        if not _is_there(definition, node, context):
+            return POISON
         if definition.name not in context.root.declared and not context.report.is_reported(node.span):
             context.error(
                 "E0205",
@@ -81,6 +83,15 @@ def definition_item(definition: Definition, node: tree.Name, context: Context) -
             )
         return context.root.declared.get(definition.name, POISON)
     return definition
+
+
+def _is_there(definition: Definition, node: tree.Name, context: Context) -> bool:
+    """Whether a layer or parameter of a file can be used; those of imported files are created where they are."""
+    if definition.scope is context.root.definition.scope:
+        return True
+    from wsdl.elaborate.imported_layers import is_there
+
+    return is_there(definition, node, context)
 
 
 def _file_parameter(definition: Definition, node: tree.Name, context: Context) -> Item:
@@ -95,7 +106,7 @@ def _file_parameter(definition: Definition, node: tree.Name, context: Context) -
             help="a constant is computed from numbers, lists and sizes",
         )
         return POISON
-    slot = context.program.parameters.get(node.text)
+    slot = context.program.parameters.get(node.text) if _is_there(definition, node, context) else None
     return POISON if slot is None else context.builder.parameter(slot)
 
 

@@ -127,6 +127,7 @@ def _import(node: tree.Import, scope: FileScope, files: _Files) -> None:
     if other is None:
         scope.lost |= {name.text for name in node.names}
     else:
+        scope.imported.append(other)
         _take(node, other, scope, files.problems)
 
 
@@ -204,7 +205,7 @@ def _report_circle(node: tree.Import, path: str, files: _Files) -> None:
 
 
 def _take(node: tree.Import, other: FileScope, scope: FileScope, problems: Problems) -> None:
-    offered = {n: d for n, d in other.definitions.items() if isinstance(d.node, tree.Block | tree.Let)}
+    offered = {n: d for n, d in other.definitions.items() if not isinstance(d.node, tree.Model)}
     for name in node.names:
         if name.text in offered:
             _define(name, offered[name.text], scope, problems)
@@ -219,7 +220,7 @@ def _take(node: tree.Import, other: FileScope, scope: FileScope, problems: Probl
         problems.error(
             "E0210",
             name.span,
-            f"`{node.file.value}` has no block or constant named `{name.text}`",
+            f"`{node.file.value}` has no block, constant or layer named `{name.text}`",
             f"it has {_listed(offered)}",
             labels=[Label(has.node.name.span, f"a {_KINDS[type(has.node)]} can't be imported")]
             if has

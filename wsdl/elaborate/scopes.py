@@ -36,6 +36,7 @@ class FileScope:
     definitions: dict[str, Definition] = field(default_factory=dict)
     places: dict[str, Span] = field(default_factory=dict)  # the declaration of each name in this file, or its import
     variants: dict[str, tree.Variant] = field(default_factory=dict)  # a namespace of their own; not imported
+    imported: list[FileScope] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)  # names of imports with errors
     is_partial: bool = False  # declarations with syntax errors are missing
     unknown: set[tuple[Span | None, str]] = field(default_factory=set)  # (body, name) already reported

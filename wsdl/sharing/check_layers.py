@@ -25,7 +25,9 @@ def check_layers(program: Checked, sharing: Sharing, spans: Mapping[str, Span], 
 
 
 def _warn_of_unused(program: Checked, problems: Problems) -> None:
-    """Warn of layers that no model applies; a layer that some instances of a block apply is fine."""
+    """Warn of layers that no model applies; a layer that some instances of a block apply is fine, and so is one of a
+    file for others to import."""
+    own = next(iter(program.sources.values()), None)
     used: set[tuple[Span, str]] = set()
     unused: dict[Span, list[Module]] = {}
     for root in program.roots():
@@ -33,7 +35,9 @@ def _warn_of_unused(program: Checked, problems: Problems) -> None:
             if module.uses:
                 used.add(_declaration(module))
         for module in _unused(root):
-            unused.setdefault(module.span, []).append(module)
+            is_for_others = module is root and (not program.models or module.span.source is not own)
+            if not is_for_others:
+                unused.setdefault(module.span, []).append(module)
     for span, modules in unused.items():
         never = [module for module in modules if _declaration(module) not in used]
         if never and not span.source.is_standard:

@@ -366,7 +366,8 @@ def _target(pattern: PathPattern, base: str, work: _Sharing) -> Target:
 
 
 def _check_loads(work: _Sharing) -> None:
-    """Check the `load`s, and leave out those of what is left out, so that no file is read for them."""
+    """Check the `load`s, and leave out those of what has no parameters, as a layer that is never applied, so that no
+    file is read for them."""
     if not work.program.loads:
         return
     from wsdl.sharing.check_loads import check_load
@@ -376,7 +377,7 @@ def _check_loads(work: _Sharing) -> None:
         with suppress(NotFound):  # reported
             target = _target(request.target, request.base, work)
             check_load(request, target, work.targets, work.problems)
-            if work.program.left_out and not target.tensors:
+            if not target.tensors:
                 needless.add(request)
     if needless:
         loads = tuple(request for request in work.program.loads if request not in needless)
