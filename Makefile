@@ -92,8 +92,8 @@ faults: .venv/ray    ## five kinds of faults at random moments of a training by 
 workers: .venv/ray   ## what a step by workers costs here, and a model of larger clusters, and the page's tables (minutes)
 	@$(ALONE) $(BIN)/python -m benchmarks.workers
 
-vision: .venv/vision ## the networks of references/vision against timm and torchvision
-	@env PYTHONPATH=.venv/vision OMP_NUM_THREADS=1 $(BIN)/python -m references.vision.check
+vision: .venv/vision ## the networks of references/vision against timm and torchvision, and the table of examples/vision
+	@env PYTHONPATH=.venv/vision OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.vision
 
 rows: .venv/ray examples/data/fashion_mnist/train.npz    ## a million images through a small CNN, on two workers of Ray or none, and the page's table (minutes)
 	@$(ALONE) $(BIN)/python -m benchmarks.rows

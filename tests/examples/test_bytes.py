@@ -25,7 +25,7 @@ from wsdl.syntax.read import read
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parents[1] / "examples"
-PARTS = (".", "training", "browser", "transformers")
+PARTS = (".", "training", "browser", "transformers", "vision")
 EXAMPLES = sorted(path for part in PARTS for path in (FOLDER / part).glob("*.wsd"))
 TARGETS = {
     "by default": Target(),
