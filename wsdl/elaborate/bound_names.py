@@ -15,6 +15,7 @@ from wsdl.ops import NAMED
 from wsdl.syntax import tree
 
 VIEWS = ("T", "permute", "reshape", "flip")  # names that may follow a dot on a tensor
+PARTS = ("shape", "rank", "dtype")  # facts about a tensor, which may follow a dot too
 BUILTINS = ("len", "per_axis", "frozen")  # functions that are computed when compiling
 NUMBERS = {"inf": inf, "nan": nan, "pi": pi}  # constants of the language
 OF_WAYS = ("rows", "columns", "axes", "member", "members")  # names bound in the body of a way of sharing
@@ -163,6 +164,8 @@ def children(node: tree.Subscript) -> list[tree.Subscript]:
         return [node.object, *node.subscripts]
     if isinstance(node, tree.Slice):
         return [part for part in (node.start, node.stop, node.step) if part is not None]
+    if isinstance(node, tree.Ellipsis):
+        return [] if node.name is None else [node.name]
     return []
 
 

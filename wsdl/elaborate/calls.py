@@ -57,7 +57,7 @@ def call(node: tree.Call, frame: Frame, context: Context) -> Item:
 def _method(node: tree.Call, field: tree.Field, frame: Frame, context: Context) -> Item:
     """`x.reshape(2, 3)`, or the application of a layer inside another one."""
     item, name = evaluate(field.object, frame, context), field.name.text
-    if not isinstance(item, Value) or name in ("T", "dtype"):
+    if not isinstance(item, Value) or name in ("T", "dtype", "rank"):
         return _applied(part(item, field, context), _arguments(node, frame, context), node, field, context)
     if name not in VIEWS:
         report_no_part(field, item, context, node)
@@ -236,7 +236,7 @@ def _built_in(name: str, arguments: list[ArgumentValue], span: Span, context: Co
         try:
             values.append(kind.fit(given.item))
         except Misfit as misfit:
-            sizes = "the sizes of a tensor have names in the signature: `x: f32[n, d]`"
+            sizes = f"the sizes of a tensor are `{given.span.text}.shape`, its rank `{given.span.text}.rank`"
             if function.compute is Frozen:
                 sizes = f"`stop_gradient({given.span.text})` makes a tensor a constant"
             help = sizes if isinstance(given.item, Value) else wording.signature

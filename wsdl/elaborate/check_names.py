@@ -107,6 +107,7 @@ class _Body:
         for input_ in node.inputs:
             check_capital(input_.name, "tensor", self.problems)
             self.dtype(input_.type, any=isinstance(node, tree.Block))
+            self.one_rest(input_.type)
             for dim in input_.type.dims:
                 for name in names_of(dim):
                     if name.text in self.bound:
@@ -118,6 +119,7 @@ class _Body:
                 self.bound.setdefault(known, ())
         for output in node.outputs or ():
             self.dtype(output.type, any=isinstance(node, tree.Block))
+            self.one_rest(output.type)
             self.array(output, node)
             for name in (n for dim in output.type.dims for n in names_of(dim)):
                 self.scope.references.add(name.span, *self.bound.get(name.text, ()))
@@ -130,6 +132,18 @@ class _Body:
                 f"the {what} `{node.name.text}` returns nothing",
                 "no `return` in its body",
                 help="end the body with `return` and the result",
+            )
+
+    def one_rest(self, type: tree.Type) -> None:
+        rests = [dim for dim in type.dims if isinstance(dim, tree.Ellipsis)]
+        if len(rests) > 1:
+            self.problems.error(
+                "E0416",
+                rests[1].span,
+                "a type has at most one `...`",
+                "a second one",
+                labels=[Label(rests[0].span, "the first")],
+                help="name each of the other dimensions",
             )
 
     def array(self, node: tree.Input | tree.Output, owner: tree.Block | tree.Model) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.items import POISON, ArgumentValue, Item, as_dim, describe
-from wsdl.elaborate.operators import LARGEST, compared, simplest
+from wsdl.elaborate.sizes import LARGEST, compared, simplest
 from wsdl.ir.dims import Dim
 
 # Of one number. `floor`, `ceil` and `round` are integers; `round` takes halves to the even neighbour.

@@ -56,6 +56,8 @@ def declare_layer(node: tree.Layer, frame: Frame, context: Context) -> Item:
             return POISON
         frame.layer.module.children[name] = []
         return [_one_layer(part, f"{name}[{i}]", node, frame, context) for i, part in enumerate(elements)]
+    if node.count is None and isinstance(node.value, tree.Binary):
+        return _joined(node, node.value, frame, context)
     if node.count is None:
         return _one_layer(node.value, name, node, frame, context)
     if isinstance(node.value, tree.List | tree.Comprehension):
@@ -78,6 +80,22 @@ def declare_layer(node: tree.Layer, frame: Frame, context: Context) -> Item:
         return POISON
     frame.layer.module.children[name] = []
     return [_one_layer(node.value, f"{name}[{i}]", node, frame, context) for i in range(count)]
+
+
+def _joined(node: tree.Layer, value: tree.Binary, frame: Frame, context: Context) -> Item:
+    """An array that is computed from lists: `layer blocks = [first] * 2 + [Dense(8)]`. The paths of layers written in
+    these have their index in the array, as those in a list that configures a layer."""
+    name = node.name.text
+    frame.layer.module.children[name] = []
+    outer, frame.owner = frame.owner, (frame.layer, f"{name}[]")
+    item = evaluate(value, frame, context)
+    frame.owner = outer
+    if isinstance(item, list) and all(isinstance(i, Layer) or i is POISON for i in item):
+        return item
+    _attach_doubtful(node.name, frame, context)
+    if not has_poison(item):
+        _report_no_block(item, value, node, context)
+    return POISON
 
 
 def _after_bracket(node: tree.Layer) -> int:

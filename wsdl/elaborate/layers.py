@@ -10,12 +10,10 @@ from wsdl.diagnostics import Label, limits
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.arguments import Callee, Wording, match
 from wsdl.elaborate.context import Context
-from wsdl.elaborate.control import elements_of
 from wsdl.elaborate.elsewhere import ARGUMENTS_ELSEWHERE, NO_ARGUMENTS
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, Frame, Item, Layer, Partial, Recipe, describe, has_poison, whole
 from wsdl.elaborate.kinds import CONFIGURATION, Kind, Misfit, either
-from wsdl.elaborate.operators import list_of
 from wsdl.elaborate.partial import partial_or_item
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.scopes import Definition
@@ -41,17 +39,7 @@ def inline_layer(definition: Definition, call: tree.Call, frame: Frame, context:
     return layer
 
 
-def list_(node: tree.List | tree.Comprehension, frame: Frame, context: Context) -> Item:
-    """The value of `[a, b]` and of `[2 * i for i in 0..4]`, also of layers."""
-    elements = elements_of(node, frame, context)
-    if elements is None:
-        return POISON
-    if frame.owner is not None:
-        return _layers_in_list(elements, frame, context)
-    return list_of([evaluate(element, frame, context) for element in elements], node.span, context)
-
-
-def _layers_in_list(elements: Iterable[tree.Expression], frame: Frame, context: Context) -> list[Item]:
+def layers_in_list(elements: Iterable[tree.Expression], frame: Frame, context: Context) -> list[Item]:
     """The elements of a list that configures a layer. Layers written in it form an array of that layer; the positions
     of operations, and of layers created elsewhere, stay empty in it."""
     assert frame.owner is not None
@@ -63,10 +51,23 @@ def _layers_in_list(elements: Iterable[tree.Expression], frame: Frame, context: 
         items.append(item)
         is_made_here = isinstance(item, Layer) and item.call_span is part.span
         if isinstance(item, Layer | Operation | Partial) and not is_made_here:
-            array_name = _free_name(owner, frame.owner[1])
-            _keep(owner, array_name, Module(owner.below(array_name), item.name, part.span, uses=[part.span]), item)
+            _keep_elsewhere(item, owner, frame.owner[1], part.span)
     frame.owner = outer
     return items
+
+
+def keep_repeated(items: Iterable[Item], frame: Frame, span: Span) -> None:
+    """The repetitions of the elements of a list that configures a layer: their positions in its array stay empty."""
+    assert frame.owner is not None
+    owner, name = frame.owner
+    for item in items:
+        if isinstance(item, Layer | Operation | Partial):
+            _keep_elsewhere(item, owner, name if name.endswith("[]") else f"{name}[]", span)
+
+
+def _keep_elsewhere(item: Layer | Operation | Partial, owner: Layer, name: str, span: Span) -> None:
+    array_name = _free_name(owner, name)
+    _keep(owner, array_name, Module(owner.below(array_name), item.name, span, uses=[span]), item)
 
 
 def _free_name(owner: Layer, base_name: str) -> str:

@@ -6,14 +6,15 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from wsdl.diagnostics import Label, limits
-from wsdl.diagnostics.span import Span
+from wsdl.diagnostics import Label
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, as_dim, describe, has_poison
+from wsdl.elaborate.lists import of_lists
 from wsdl.elaborate.operations import call_operation
 from wsdl.elaborate.report import Remainder
-from wsdl.ir.dims import Dim, compare
+from wsdl.elaborate.sizes import LARGEST, compared, simplest
+from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
 from wsdl.syntax import tree
 
@@ -27,7 +28,6 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
     "%": operator.mod, "**": operator.pow, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
-LARGEST = 2**63
 
 
 def binary(node: tree.Binary, frame: Frame, context: Context) -> Item:
@@ -36,15 +36,17 @@ def binary(node: tree.Binary, frame: Frame, context: Context) -> Item:
     if (node.operator == "and" and left is False) or (node.operator == "or" and left is True):
         return left  # `mask != none and …`: the right side may be invalid then
     right = evaluate(node.right, frame, context)
-    return POISON if has_poison(left) or has_poison(right) else combined(node, left, right, context)
+    return POISON if has_poison(left) or has_poison(right) else combined(node, left, right, frame, context)
 
 
-def combined(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:
+def combined(node: tree.Binary, left: Item, right: Item, frame: Frame, context: Context) -> Item:
     """The value of an operator of two values."""
     sign = node.operator
     if sign in ("==", "!=") and (left is None or right is None):
         return (left is right) == (sign == "==")  # also of tensors, lists and sizes
     if isinstance(left, Value) or isinstance(right, Value):
+        if sign not in OPERATIONS_OF_SIGNS:
+            return _refuse(node, left, right, context)
         if not all(isinstance(i, Value | bool | int | float | Dim | list) for i in (left, right)):
             return _refuse(node, left, right, context)
         arguments = [ArgumentValue(None, left, node.left.span), ArgumentValue(None, right, node.right.span)]
@@ -53,15 +55,14 @@ def combined(node: tree.Binary, left: Item, right: Item, context: Context) -> It
         if isinstance(left, bool) and isinstance(right, bool):
             return (left and right) if sign == "and" else (left or right)
         return _refuse(node, left, right, context)
+    if isinstance(left, list | tuple) or isinstance(right, list | tuple):
+        result = of_lists(node, left, right, frame, context)
+        return _refuse(node, left, right, context) if result is None else result
     if isinstance(left, Dim) or isinstance(right, Dim):
         return _on_sizes(node, left, right, context)
     if sign in ("==", "!="):
-        if isinstance(left, list | tuple) or isinstance(right, list | tuple):
-            return _refuse(node, left, right, context)  # their sizes may be dynamic
         return (left == right) == (sign == "==")
-    if sign == "+" and isinstance(left, list) and isinstance(right, list):
-        return list_of(left + right, node.span, context)
-    if sign == "@" or not (_is_number(left) and _is_number(right)):
+    if sign not in _ARITHMETIC or not (_is_number(left) and _is_number(right)):
         return _refuse(node, left, right, context)
     return _on_numbers(node, left, right, context)
 
@@ -121,28 +122,6 @@ def _too_large(node: tree.Binary, context: Context) -> Item:
     return POISON
 
 
-def list_of(items: list[Item], span: Span, context: Context) -> Item:
-    """A list, if it isn't too long: nested and doubled lists would soon exceed the memory."""
-    elements, depth = _extent(items)
-    if elements > limits.ELEMENTS or depth > limits.LIST_DEPTH:
-        many = f"more than {limits.ELEMENTS:,} elements"
-        context.error(
-            "E0417",
-            span,
-            "this list is too large",
-            many if elements > limits.ELEMENTS else f"lists nested {depth} deep",
-        )
-        return POISON
-    context.budget.count(span, elements // 100)
-    return items
-
-
-def _extent(items: list[Item]) -> tuple[int, int]:
-    """The number of elements of a list, with those of nested lists, and the depth of nesting."""
-    inner = [_extent(item) for item in items if isinstance(item, list)]
-    return len(items) + sum(elements for elements, _ in inner), 1 + max((depth for _, depth in inner), default=0)
-
-
 def _remember_rest(node: tree.Binary, left: int, right: int, context: Context) -> None:
     """Record a division with a remainder, which is often the cause of a later shape error."""
     story = f"{left} // {right}, which leaves a remainder of {left % right}"
@@ -178,21 +157,6 @@ def _on_sizes(node: tree.Binary, left: Item, right: Item, context: Context) -> I
     return _compared(node, a, b, context)
 
 
-def compared(sign: str, a: Dim, b: Dim) -> bool | None:
-    """The result of a comparison of sizes; `None` where only the run knows it."""
-    answer = compare(a, b)
-    if sign in ("==", "!=") and answer != "unknown":
-        return (answer == "equal") == (sign == "==")
-    difference = (a - b).constant
-    if difference is not None and sign in _ARITHMETIC:
-        return bool(_ARITHMETIC[sign](difference, 0))
-    if sign in ("<=", ">=", "<", ">"):
-        low = a - b if sign in (">=", "<") else b - a  # at least 0 when every term of it is
-        if all(c >= 0 for _, c in low.terms):
-            return sign in ("<=", ">=")
-    return None
-
-
 def _compared(node: tree.Binary, a: Dim, b: Dim, context: Context) -> Item:
     if (answer := compared(node.operator, a, b)) is not None:
         return answer
@@ -207,11 +171,6 @@ def _compared(node: tree.Binary, a: Dim, b: Dim, context: Context) -> Item:
         "or choose between values with `where`",
     )
     return POISON
-
-
-def simplest(dim: Dim) -> int | Dim:
-    """An `int` if the dimension is constant."""
-    return dim if dim.constant is None else dim.constant
 
 
 def _refuse(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:

@@ -7,7 +7,7 @@ applied.
 from __future__ import annotations
 
 from wsdl.elaborate.arguments import Callee, Wording, collected, match
-from wsdl.elaborate.constants import is_constant
+from wsdl.elaborate.constants import constant, is_constant
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Partial, has_poison
@@ -26,9 +26,9 @@ def partial_or_item(node: tree.Expression, frame: Frame, context: Context) -> It
     if not isinstance(node, tree.Call) or not isinstance(function, Operation):
         return evaluate(node, frame, context)
     arguments = [ArgumentValue(a.name, evaluate(a.value, frame, context), a.value.span) for a in node.arguments]
-    first, *others = function.parameters
     if is_constant(function.name, arguments):
-        return evaluate(node, frame, context)
+        return constant(function.name, arguments, node.span, context)
+    first, *others = function.parameters
     applied = any(isinstance(a.item, Value) or (a.name is not None and a.name.text == first.name) for a in arguments)
     if applied or (arguments and not others):
         return call_operation(function.name, arguments, node.span, context)

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
-from wsdl.elaborate.bound_names import VIEWS, bound_names
+from wsdl.elaborate.bound_names import PARTS, VIEWS, bound_names
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.elsewhere import ELSEWHERE, WRITTEN
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, Results, describe, has_poison
 from wsdl.elaborate.operations import call_operation
+from wsdl.elaborate.sizes import simplest
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DTYPES
 from wsdl.ops import NAMED
@@ -32,6 +33,10 @@ def part(item: Item, node: tree.Field, context: Context) -> Item:
             return call_operation("transpose", [ArgumentValue(None, item, node.object.span)], node.span, context)
         if name == "dtype":
             return item.type.dtype
+        if name == "shape":
+            return [simplest(size) for size in item.type.shape]
+        if name == "rank":
+            return item.type.rank
         report_no_part(node, item, context)
         return POISON
     if isinstance(item, Layer):
@@ -96,7 +101,7 @@ _HELP_BY_NAME = {
     **dict.fromkeys(("cuda", "cpu", "device"), "leave it out: select the device when running, `--device cuda`"),
     **dict.fromkeys(("add_", "mul_", "copy_", "fill_"), "tensors are immutable: bind the result to a name"),
     **dict.fromkeys(
-        ("shape", "size", "ndim"), "the sizes of a tensor have names in the signature: `x: f32[n, d]`"
+        ("size", "numel"), "`x.shape` has its sizes, `x.rank` their number"
     ),
     "masked_fill": "write `where(mask, value, x)`",
     "item": "tensors have no values when compiling; a `let` declares a constant",
@@ -108,12 +113,12 @@ def report_no_part(field: tree.Field, value: Value, context: Context, call: tree
     """E0227 for an unknown name behind a tensor, in a call or without one."""
     name, x = field.name.text, field.object.span.text
     near = (
-        nearest(name, [*VIEWS, *NAMED])
+        nearest(name, [*VIEWS, *PARTS, *NAMED])
         if name not in _HELP_BY_NAME and name not in ELSEWHERE and name not in WRITTEN
         else None
     )
     label = f"did you mean `{near}`?" if near and name not in NAMED else ""
-    help = _HELP_BY_NAME.get(name, "a tensor has `.T`, `.permute(…)`, `.reshape(…)` and `.flip(…)`")
+    help = _HELP_BY_NAME.get(name, "a tensor has `.shape`, `.rank`, `.T`, `.permute(…)`, `.reshape(…)` and `.flip(…)`")
     code = _code(name, x if len(x) <= _SHORT and "\n" not in x else "x", value, call)
     if code:
         label, help = "", f"write `{code}`"
@@ -128,6 +133,10 @@ def _code(name: str, x: str, value: Value, call: tree.Call | None) -> str | None
         return None
     if name in ("transpose", "swapaxes") and len(arguments) == 2:
         return _transposed(x, value.type.rank, arguments)
+    if name in ("ndim", "dim", "ndimension") and not arguments:
+        return f"{x}.rank"
+    if name in ("size", "shape"):
+        return f"{x}.shape[{arguments[0]}]" if arguments else f"{x}.shape"
     called = ELSEWHERE.get(name, name)
     if called in DTYPES:
         return f"cast({x}, {called})"

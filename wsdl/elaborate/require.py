@@ -6,7 +6,8 @@ from wsdl.elaborate.bound_names import names_of
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, RunTimeCheck, as_dim, describe, has_poison
-from wsdl.elaborate.operators import combined, compared
+from wsdl.elaborate.operators import combined
+from wsdl.elaborate.sizes import compared
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
 from wsdl.syntax import tree
@@ -38,7 +39,7 @@ def _is_met(condition: tree.Expression, node: tree.Require, frame: Frame, contex
             context.builder.compared |= {(str(a), str(b)) for a, b in ((left, right), (right, left))}
             return True
         poisoned = has_poison(left) or has_poison(right)
-        item = POISON if poisoned else combined(condition, left, right, context)
+        item = POISON if poisoned else combined(condition, left, right, frame, context)
     else:
         item = evaluate(condition, frame, context)
     if item is True or has_poison(item):

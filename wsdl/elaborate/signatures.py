@@ -11,7 +11,7 @@ from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import Frame, Item, as_dim, describe, has_poison
 from wsdl.elaborate.kinds import ROUNDING
-from wsdl.elaborate.operators import simplest
+from wsdl.elaborate.sizes import simplest
 from wsdl.ir.dims import Dim, compare
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DTYPES, FLOATS, DType, TensorType, shape_text
@@ -30,7 +30,10 @@ def dtype_of(name: tree.Name, context: Context) -> DType | None:
 def type_of(node: tree.Type, frame: Frame, context: Context) -> TensorType | None:
     """A type whose names are all bound; the default dtype is that of the block."""
     dtype = frame.dtype if node.dtype is None else dtype_of(node.dtype, context)
-    shape = [dim_of(d, frame, context) for d in node.dims]
+    shape: list[Dim | None] = []
+    for d in node.dims:
+        rest = d.name if isinstance(d, tree.Ellipsis) else None
+        shape += [dim_of(d, frame, context)] if rest is None else _rest_of(rest, frame, context)
     if dtype is None or any(d is None for d in shape):
         return None
     return TensorType(dtype, tuple(d for d in shape if d is not None))
@@ -53,6 +56,17 @@ def dim_of(node: tree.Expression | tree.Ellipsis, frame: Frame, context: Context
     return None
 
 
+def _rest_of(name: tree.Name, frame: Frame, context: Context) -> list[Dim | None]:
+    """The sizes that a name behind `...` stands for; with `None` after reporting an error."""
+    item = evaluate(name, frame, context)
+    if isinstance(item, list) and all(as_dim(size) is not None for size in item):
+        return [as_dim(size) for size in item]
+    if not has_poison(item):
+        message = f"`...{name.text}` must stand for a list of sizes, not {describe(item)}"
+        context.error("E0405", name.span, message)
+    return [None]
+
+
 def _report_no_number(node: tree.Expression, item: Item, context: Context) -> None:
     message, help = f"a dimension must be an integer, not {describe(item)}", None
     if isinstance(item, float):
@@ -64,7 +78,7 @@ def _report_no_number(node: tree.Expression, item: Item, context: Context) -> No
 
 
 class Signature:
-    """The dimensions of one application: names bound so far, and the dimensions of `...`."""
+    """The dimensions of one application: names bound so far, and the dimensions of `...` without a name."""
 
     def __init__(self, frame: Frame, context: Context) -> None:
         self.frame, self.context = frame, context
@@ -118,28 +132,49 @@ class Signature:
         axes = list(range(actual.rank))
         if at is not None:
             count = actual.rank - fixed
-            if not self._leading(actual.shape[at : at + count], node, actual, span, what):
+            if not self._rest(dims[at], actual.shape[at : at + count], node, actual, span, what):
                 return False
             del axes[at : at + count]
             dims.pop(at)
         return all(self._bind(d, axis, node, actual, span, what) for d, axis in zip(dims, axes, strict=True))
 
-    def _leading(self, leading: tuple[Dim, ...], node: tree.Type, actual: TensorType, span: Span, what: str) -> bool:
-        if self.leading is None:
-            self.leading = leading
+    def _rest(
+        self,
+        node: tree.Expression | tree.Ellipsis,
+        actual: tuple[Dim, ...],
+        type_: tree.Type,
+        whole: TensorType,
+        span: Span,
+        what: str,
+    ) -> bool:
+        """Bind the dimensions that `...` stands for, or compare them with those that it is bound to."""
+        assert isinstance(node, tree.Ellipsis)
+        if node.name is None:
+            known = self.leading
+            self.leading = actual if known is None else known
+        elif self._known(node.name):
+            sizes = _rest_of(node.name, self.frame, self.context)
+            known = tuple(size for size in sizes if size is not None)
+            if len(known) < len(sizes):
+                return False
+        else:
+            known = None
+            self.frame.names[node.name.text] = [simplest(size) for size in actual]
+        if known is None:
             return True
-        answers = {compare(a, b) for a, b in zip(self.leading, leading, strict=False)}
-        if len(leading) != len(self.leading) or "different" in answers:
+        answers = {compare(a, b) for a, b in zip(known, actual, strict=False)}
+        if len(actual) != len(known) or "different" in answers:
+            dimensions = f"the {'leading ' if type_.dims[0] is node else ''}dimensions of {what}"
             self.context.error(
                 "E0402",
                 span,
-                f"the leading dimensions of {what} are {shape_text(leading)}, but `...` is {shape_text(self.leading)}",
-                f"is {actual}",
-                labels=_user(node.span, f"declared {node.span.text}"),
-                help=_declared(node, what),
+                f"{dimensions} are {shape_text(actual)}, but `{node.span.text}` is {shape_text(known)}",
+                f"is {whole}",
+                labels=_user(type_.span, f"declared {type_.span.text}"),
+                help=_declared(type_, what),
             )
             return False
-        self.unchecked += [(a, b) for a, b in zip(self.leading, leading, strict=True) if compare(a, b) == "unknown"]
+        self.unchecked += [(a, b) for a, b in zip(known, actual, strict=True) if compare(a, b) == "unknown"]
         return True
 
     def _bind(

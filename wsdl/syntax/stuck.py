@@ -43,6 +43,16 @@ _VALUES: tuple[Mistake, ...] = (
         examples=("let a = {}", "let a = f(*b)", "let a = f(x, **b)"),
     ),
     Mistake(
+        "E0132",
+        "a list isn't unpacked into another one",
+        "only allowed in types",
+        "join the lists: `[n] + rest`",
+        at=r"\.\.\.",
+        expects=VALUE,
+        inside="[(",
+        examples=("let a = [1, ...rest]", IN_MODEL % "y = x.reshape([n, ...rest])"),
+    ),
+    Mistake(
         "E0112",
         "a value is missing after `{mark}`",
         "nothing follows",

@@ -123,6 +123,16 @@ STATEMENTS: tuple[Mistake, ...] = (
     ),
     Mistake(
         "E0118",
+        "a list isn't changed in place",
+        "an effect",
+        "bind the name again: `{list} = {list} + [{value}]`",
+        statement=rf"(?P<mark>(?P<list>{NAME})\.(append|extend)\s*\((?P<value>.*)\))",
+        level="body",
+        expects=("EQUAL",),
+        examples=(IN_MODEL % "ys.append(x)", IN_MODEL % "ys.append(relu(x))"),
+    ),
+    Mistake(
+        "E0118",
         "this value is not used",
         "the value isn't assigned or returned",
         "write `name = …` or `return …`",

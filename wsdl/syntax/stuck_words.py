@@ -149,10 +149,10 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
         "`{mark}` isn't an operator",
         "an operator of another language",
         "logic is written with `and`, `or` and `not`, comparison with `==` and `!=`",
-        at=r"(?P<mark>&&|\|\||&(?!=)|!(?!=)|~|\^|<>|is\s+not\b|is\b|not\s+in\b|in\b)",
+        at=r"(?P<mark>&&|\|\||&(?!=)|!(?!=)|~|\^|<>|is\s+not\b|is\b)",
         expects=("PLUS",),
         fixes={"&&": "and", "||": "or", "is": "==", "is not": "!=", "<>": "!="},
-        examples=("let a = b && c", "let a = b || c", "let a = b is none", "let a = b ^ 2", "let a = b in c"),
+        examples=("let a = b && c", "let a = b || c", "let a = b is none", "let a = b ^ 2"),
     ),
     Mistake(
         "E0120",

@@ -80,7 +80,7 @@ class Unary(Node):
 
 
 class Binary(Node):
-    """`+ - * / // % ** @`, `== != < <= > >=`, `and or`; `operator_span` is that of the operator alone."""
+    """`+ - * / // % ** @`, `== != < <= > >= in`, `and or`; `operator_span` is that of the operator alone."""
 
     operator: str
     operator_span: Span
@@ -129,7 +129,9 @@ class Star(Node):
 
 
 class Ellipsis(Node):
-    """`...` in a type or inside brackets."""
+    """`...` in a type or inside brackets; in a type it may have a name, `...rest`."""
+
+    name: Name | None = None
 
 
 class Index(Node):

@@ -22,7 +22,7 @@ Parts: TypeAlias = "list[Part]"
 
 PYTHON_CONSTANTS = {"True": "true", "False": "false", "None": "none"}
 CONSTANTS = {"true": True, "false": False, "none": None}
-COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
+COMPARISONS = ("==", "!=", "<", "<=", ">", ">=", "in", "not in")
 ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
 
 # The statements that are only allowed in a `train`, and those that are never allowed there.
@@ -384,6 +384,15 @@ class Builder:
             mistakes.CHAIN.report(self.problems, left.span.to(right.span))
         return tree.Binary(left.span.to(right.span), str(operator), self._span([operator]), left, right)
 
+    def contains(self, parts: Parts) -> tree.Binary:
+        """`x in list`, `x not in list`"""
+        left, negated, word, right = parts
+        signs = [part for part in (negated, word) if part is not None]
+        if _is_comparison(left):
+            mistakes.CHAIN.report(self.problems, left.span.to(right.span))
+        operator = "in" if negated is None else "not in"
+        return tree.Binary(left.span.to(right.span), operator, self._span(signs), left, right)
+
     def unary(self, parts: Parts) -> tree.Unary:
         return tree.Unary(self._span(parts), str(parts[0]), parts[1])
 
@@ -430,7 +439,7 @@ class Builder:
         return tree.Star(self._span(parts))
 
     def ellipsis(self, parts: Parts) -> tree.Ellipsis:
-        return tree.Ellipsis(self._span(parts))
+        return tree.Ellipsis(self._span(parts), parts[1] if len(parts) > 1 else None)
 
     def placeholder(self, parts: Parts) -> tree.Name:
         self.placeholders.append(tree.Name(self._span(parts), str(parts[0])))

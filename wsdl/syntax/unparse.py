@@ -14,7 +14,7 @@ PIPE, OR, AND, NOT, COMPARISON, SUM, PRODUCT, UNARY, POWER, POSTFIX = range(10)
 _BINARY = {
     **{"or": OR, "and": AND, "+": SUM, "-": SUM, "*": PRODUCT, "/": PRODUCT, "//": PRODUCT, "%": PRODUCT},
     **{"@": PRODUCT, "**": POWER},
-    **dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), COMPARISON),
+    **dict.fromkeys(("==", "!=", "<", "<=", ">", ">=", "in", "not in"), COMPARISON),
 }
 
 
@@ -142,7 +142,7 @@ class Unparser:
         if isinstance(node, tree.Star):
             return ["*"]
         if isinstance(node, tree.Ellipsis):
-            return ["..."]
+            return ["..." if node.name is None else f"...{node.name.text}"]
         if isinstance(node, tree.Slice):
             return self._slice(node)
         return self.expression(node)
