@@ -13,7 +13,7 @@ from wsdl.api.listing import parts, plainly_shared, slots, trainings, unshared
 from wsdl.cli.command import command, dims, import_root, variant
 from wsdl.cli.tables import print_computed, print_table, repeats, times
 from wsdl.cli.terminal import print_json, print_lines
-from wsdl.diagnostics.figures import count, size
+from wsdl.diagnostics.figures import count, listed, size
 
 
 @command
@@ -39,7 +39,7 @@ def inspect(file: str, dims: dict[str, int], import_root: str | None, variant: s
     print_table(headers, rows, text=(0, 1, *([len(headers) - 1] if told else [])))
     print_lines([""])
     print_computed(inventory)
-    print_lines(_totals(inventory))
+    print_lines([*_totals(inventory), *_copies(inventory), *_sets(inventory)])
 
 
 def _signature(name: str, inventory: Inventory) -> str:
@@ -78,8 +78,23 @@ def _rows(inventory: Inventory) -> Iterator[list[str]]:
                 ]
     for path, alike in unshared(inventory):
         yield [path, *_type_and_size([(t.type, t.bytes) for t in alike]), "", "", inventory.roles.says(alike[0].name)]
-        computed = (use for tensor in alike for use in inventory.uses(tensor) if use.formula)
-        yield from ([f"  read by {line}", "", "", "", "", ""] for line, _ in slots(computed))
+        told = (use for tensor in alike for use in inventory.uses(tensor) if use.formula or tensor.renamed)
+        yield from ([f"  read by {line}", "", "", "", "", ""] for line, _ in slots(told))
+
+
+def _copies(inventory: Inventory) -> Iterator[str]:
+    """What a file holds more than once, the largest first."""
+    groups = sorted(inventory.copies, key=lambda copies: -copies.needless)
+    if groups:
+        yield f"stored more than once, {size(sum(copies.needless for copies in groups))} that sharing would save:"
+    yield from listed([f"  {size(copies.bytes)} each: {', '.join(copies.names)}" for copies in groups])
+
+
+def _sets(inventory: Inventory) -> Iterator[str]:
+    """The dictionaries of a checkpoint, by which a `load` can choose."""
+    if inventory.sets:
+        yield "`at` can name:"
+    yield from listed([f"  {at}: {count(tensors, 'tensor')}" for at, tensors in inventory.sets.items()])
 
 
 def _type_and_size(alike: Sequence[tuple[str, int]]) -> tuple[str, str]:

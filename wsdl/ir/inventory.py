@@ -41,7 +41,8 @@ class Use:
 
 @dataclass(frozen=True)
 class Tensor:
-    """One stored tensor with its slots; its dtype may be one that only other tools know."""
+    """One stored tensor with its slots; its dtype may be one that only other tools know. If it is `renamed`, an
+    exporter has lost its name, and the slots are the parameters that it probably was."""
 
     name: str
     dtype: str
@@ -49,6 +50,7 @@ class Tensor:
     uses: tuple[Use, ...]
     trainable: bool = True
     group: str = ""
+    renamed: bool = False
 
     @property
     def type(self) -> str:
@@ -149,9 +151,25 @@ class ComputedTensor:
 
 
 @dataclass(frozen=True)
+class Copies:
+    """Tensors of a file that hold the same values, with `.T` behind the names of those that are transposed; and the
+    bytes of one."""
+
+    names: tuple[str, ...]
+    bytes: int
+
+    @property
+    def needless(self) -> int:
+        """The bytes of all but one."""
+        return (len(self.names) - 1) * self.bytes
+
+
+@dataclass(frozen=True)
 class Inventory:
     """What is stored, and the models that read it, if it is known; `variant` is that of the program, if it is one,
-    `ways` its ways of sharing, `computed` the tensors that its formulas compute, `roles` what its trainings do."""
+    `ways` its ways of sharing, `computed` the tensors that its formulas compute, `roles` what its trainings do.
+    `copies` are tensors that a file of others stores more than once, `sets` the dictionaries of a checkpoint, with the
+    number of tensors in each."""
 
     models: Mapping[str, Signature] = field(default_factory=dict)
     stored: Mapping[str, Tensor] = field(default_factory=dict)
@@ -159,6 +177,8 @@ class Inventory:
     ways: tuple[Way, ...] = ()
     computed: tuple[ComputedTensor, ...] = ()
     roles: Roles = field(default_factory=Roles)
+    copies: tuple[Copies, ...] = ()
+    sets: Mapping[str, int] = field(default_factory=dict)
 
     def of_models(self, names: Iterable[str]) -> Inventory:
         """The inventory of some of the models."""
@@ -248,6 +268,8 @@ class Inventory:
             "stored": [self._tensor_as_json(tensor) for tensor in self.stored.values()],
             **({"ways": [self._way_as_json(way) for way in self.ways]} if self.ways else {}),
             **({"formulas": [tensor.as_json() for tensor in self.computed]} if self.computed else {}),
+            **({"copies": [{"tensors": list(c.names), "bytes": c.bytes} for c in self.copies]} if self.copies else {}),
+            **({"sets": dict(self.sets)} if self.sets else {}),
         }
 
     def _way_as_json(self, way: Way) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import cast
 
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import ValueInfoProto
 
 from wsdl.ir.binding import dim_of_text
 from wsdl.ir.dims import Dim
@@ -16,9 +16,10 @@ from wsdl.ir.inventory import ComputedTensor, Inventory, Signature, Tensor, Use,
 from wsdl.ir.step import OPTIMIZER
 from wsdl.ir.types import FLOATS, DType, TensorType
 from wsdl.ir.weight_files import SHARING, WAYS
-from wsdl.onnx.walk import subgraphs
+from wsdl.weights.copies import copies_in
 from wsdl.weights.metadata import VARIANT
-from wsdl.weights.onnx_source import dtype_name, initializers, read_proto
+from wsdl.weights.onnx_source import read_proto, source_of
+from wsdl.weights.onnx_tensors import OnnxTensors, dtype_name, info_of, recovered_names, tensors_in
 from wsdl.weights.open_source import open_source
 from wsdl.weights.recorded import computed_parameters, described, described_ways
 from wsdl.weights.source import WeightsError, broken
@@ -36,7 +37,10 @@ def inventory_of_weights(path: str | os.PathLike[str]) -> Inventory:
     shared = _described(path, source.metadata.get(SHARING, "[]"))
     stored |= {n: shared[n] for n, tensor in stored.items() if n in shared and shared[n].type == tensor.type}
     ways = _ways(path, source.metadata.get(WAYS), stored)
-    return Inventory({}, stored, source.metadata.get(VARIANT, ""), ways, _computed(path, "", stored))
+    copies = () if SHARING in source.metadata else copies_in(source, stored)
+    sets = {at: number for at, number in source.dictionaries.items() if at}
+    variant = source.metadata.get(VARIANT, "")
+    return Inventory({}, stored, variant, ways, _computed(path, "", stored), copies=copies, sets=sets)
 
 
 def _tensor(name: str, dtype: str, shape: tuple[int, ...], paths: Iterable[str]) -> Tensor:
@@ -45,22 +49,23 @@ def _tensor(name: str, dtype: str, shape: tuple[int, ...], paths: Iterable[str])
 
 def inventory_of_onnx(path: str | os.PathLike[str]) -> Inventory:
     """The inventory of an ONNX model: from its metadata if WSDL wrote it, otherwise from the nodes that read its
-    initializers."""
+    tensors, those in branches, loops and functions among them."""
     path = os.fspath(path)
     proto = read_proto(path)
-    tensors = initializers(path, proto)
+    found = tensors_in(path, proto)
     metadata = {p.key: p.value for p in proto.metadata_props}
     sharing = metadata.get(SHARING)
-    stored = _read(proto, tensors) if sharing is None else _described(path, sharing)
+    stored = _read(found) if sharing is None else _described(path, sharing)
     signature = Signature(
-        {v.name: _type(v) for v in proto.graph.input if v.name not in tensors},
+        {v.name: _type(v) for v in proto.graph.input if v.name not in found.tensors},
         {v.name: _type(v) for v in proto.graph.output},
         {tensor.name: tuple(use for use in tensor.uses if use.times) for tensor in stored.values()},
     )
     ways = _ways(path, metadata.get(WAYS), stored)
     name = proto.graph.name or Path(path).stem
     computed = _computed(path, name, stored) if sharing is not None else ()
-    return Inventory({name: signature}, stored, metadata.get(VARIANT, ""), ways, computed)
+    copies = copies_in(source_of(path, proto), stored) if sharing is None else ()
+    return Inventory({name: signature}, stored, metadata.get(VARIANT, ""), ways, computed, copies=copies)
 
 
 def _described(path: str, metadata: str) -> dict[str, Tensor]:
@@ -114,31 +119,19 @@ def _changed(path: str, key: str) -> WeightsError:
 # -- models of others --------------------------------------------------------------------------------------------------
 
 
-def _read(proto: ModelProto, tensors: Mapping[str, TensorProto]) -> dict[str, Tensor]:
-    """The initializers that are weights, with the nodes that read them. Short lists of integers (shapes, axes, indices)
-    and scalars are constants."""
-    readers: dict[str, list[str]] = {}
-    _collect(proto.graph, readers)
+def _read(found: OnnxTensors) -> dict[str, Tensor]:
+    """The tensors that are weights, with the nodes that read them; those whose names an exporter has lost with the
+    parameters of layers that they are."""
+    recovered = recovered_names(found)
     stored: dict[str, Tensor] = {}
-    for tensor in tensors.values():
-        dtype = dtype_name(tensor.data_type)
-        is_weight = len(tensor.dims) > (0 if dtype in FLOATS else 1)
-        if is_weight:
-            stored[tensor.name] = _tensor(tensor.name, dtype, tuple(tensor.dims), readers.get(tensor.name, ()))
+    for name in found.weights():
+        info = info_of(found.tensors[name])
+        uses = [Use(one.name, ".T" if one.transposed else "", prod(info.shape)) for one in recovered.get(name, ())]
+        labels = [read.label for read in found.reads.get(name, ())]
+        labels += [alias for alias, of in found.aliases.items() if of == name and not labels]
+        uses = uses or [Use(label, "", prod(info.shape)) for label in labels]
+        stored[name] = Tensor(name, info.dtype, info.shape, tuple(uses), renamed=name in recovered)
     return stored
-
-
-def _collect(graph: GraphProto, readers: dict[str, list[str]]) -> None:
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(_label(node))
-        for body in subgraphs(node):
-            _collect(body, readers)
-
-
-def _label(node: NodeProto) -> str:
-    """The name of a node, or its operator and outputs if it has none."""
-    return node.name or f"{node.op_type}({', '.join(node.output)})"
 
 
 def _type(value: ValueInfoProto) -> TensorType:

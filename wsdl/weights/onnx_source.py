@@ -1,8 +1,9 @@
-"""ONNX files as sources of weights: their initializers, also those in external data."""
+"""ONNX files as sources of weights, also of those in external data."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -14,34 +15,66 @@ from onnx import ModelProto, TensorProto, external_data_helper, numpy_helper
 
 from wsdl.diagnostics import CompileError
 from wsdl.ir.dtypes import OF_ONNX, numpy_dtype
-from wsdl.ir.weight_files import TensorInfo, are_sizes
+from wsdl.ir.weight_files import TensorInfo
+from wsdl.weights.onnx_tensors import Array, Proto, dense, info_of, recovered_names, tensors_in
 from wsdl.weights.source import Source, WeightsError, broken
 
 
 def open_onnx(path: str | Path) -> Source:
-    """The initializers of an ONNX file. External data must be in the folder of the file."""
-    proto = read_proto(path)
-    tensors = initializers(path, proto)
-    infos = {name: TensorInfo(dtype_name(t.data_type), tuple(t.dims)) for name, t in tensors.items()}
+    """The weights of an ONNX file. External data must be in the folder of the file."""
+    return source_of(path, read_proto(path))
+
+
+def source_of(path: str | Path, proto: ModelProto) -> Source:
+    """The tensors that a model stores: its initializers, and what are weights among its constants and those of
+    branches, loops and functions. Parameters whose names an exporter has lost also have those of the layers that read
+    them, and are then as PyTorch has them, even if the file has them transposed."""
+    found = tensors_in(path, proto)
+    weights = {*found.weights()}
+    tensors = {n: info_of(tensor) for n, tensor in found.tensors.items() if n not in found.inner or n in weights}
+    aliases = {name: of for name, of in found.aliases.items() if of in tensors and name not in tensors}
+    turned: dict[str, str] = {}
+    for lost, recovered in recovered_names(found).items():
+        turned |= {one.name: lost for one in recovered if one.transposed}
+        aliases |= {one.name: lost for one in recovered if not one.transposed}
+    tensors |= {name: TensorInfo(tensors[of].dtype, tensors[of].shape[::-1]) for name, of in turned.items()}
+
+    def read(name: str) -> Any:
+        array = _read(path, found.tensors[turned.get(name, name)])
+        return array.T if name in turned else array
+
     metadata = {p.key: p.value for p in proto.metadata_props}
-    return Source(str(path), infos, reader=lambda name: read_tensor(path, tensors[name]), metadata=metadata)
+    parts = {name: (of,) for name, of in turned.items()}
+    return Source(str(path), tensors, aliases, reader=read, metadata=metadata, parts=parts)
+
+
+def _read(path: str | Path, tensor: Proto) -> Array:
+    if isinstance(tensor, TensorProto):
+        return read_tensor(path, tensor)
+    return dense(tensor, read_tensor(path, tensor.values), read_tensor(path, tensor.indices))
 
 
 def check_onnx(path: str | os.PathLike[str]) -> None:
     """Raises `CompileError` for defects that ONNX Runtime doesn't report: of two initializers with the same name it
     silently takes one, and on a pipe in place of external data it blocks. It reports all others itself."""
     try:
-        for tensor in initializers(os.fspath(path), read_proto(os.fspath(path))).values():
-            if external_data_helper.uses_external_data(tensor):
-                place_of_data(os.fspath(path), tensor, _external_data(tensor).get("location", ""))
+        for tensor in _external(os.fspath(path)):
+            place_of_data(os.fspath(path), tensor, _external_data(tensor).get("location", ""))
     except WeightsError as error:
         [d] = error.diagnostics
         raise CompileError([replace(d, code="E0715")]) from None
 
 
 def has_external_data(path: str) -> bool:
-    """Whether the values of some initializers of an ONNX file lie in another file."""
-    return any(map(external_data_helper.uses_external_data, initializers(path, read_proto(path)).values()))
+    """Whether the values of some tensors of an ONNX file lie in another file."""
+    return any(_external(path))
+
+
+def _external(path: str) -> Iterator[TensorProto]:
+    """The tensors of a model whose values lie in another file."""
+    for tensor in tensors_in(path, read_proto(path)).tensors.values():
+        parts = [tensor] if isinstance(tensor, TensorProto) else [tensor.values, tensor.indices]
+        yield from filter(external_data_helper.uses_external_data, parts)
 
 
 def read_proto(path: str | Path) -> ModelProto:
@@ -53,26 +86,7 @@ def read_proto(path: str | Path) -> ModelProto:
         raise broken(path, "not an ONNX file, or incomplete") from error
 
 
-def initializers(path: str | Path, proto: ModelProto) -> dict[str, TensorProto]:
-    """The initializers of a model by name. Raises `WeightsError` for duplicate names and impossible shapes."""
-    tensors: dict[str, TensorProto] = {}
-    for tensor in proto.graph.initializer:
-        if tensor.name in tensors:
-            raise broken(path, f"two initializers have the same name, `{tensor.name}`")
-        if not are_sizes(list(tensor.dims)):
-            raise broken(path, f"the initializer `{tensor.name}` has an invalid shape")
-        tensors[tensor.name] = tensor
-    return tensors
-
-
-def dtype_name(number: int) -> str:
-    """The language's name of a `TensorProto.DataType`, otherwise that of ONNX, or `type N` if it is unknown."""
-    if number in OF_ONNX:
-        return OF_ONNX[number]
-    return TensorProto.DataType.Name(number).lower() if number in TensorProto.DataType.values() else f"type {number}"
-
-
-def read_tensor(path: str | Path, tensor: TensorProto) -> np.ndarray[Any, Any]:
+def read_tensor(path: str | Path, tensor: TensorProto) -> Array:
     """An initializer of the ONNX file at `path`; external data is memory-mapped."""
     if not external_data_helper.uses_external_data(tensor):
         return numpy_helper.to_array(tensor)

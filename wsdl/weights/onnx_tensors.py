@@ -1,0 +1,245 @@
+"""The tensors that an ONNX model stores, wherever it does, with the nodes that read them.
+
+They are initializers, dense or sparse, and values of `Constant` nodes: of the graph, of the graphs in nodes (branches
+and loops) and of functions. A name that is used twice is prefixed by the node or the function that it is in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import ChainMap
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import prod
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, defs
+
+from wsdl.ir.dtypes import OF_ONNX
+from wsdl.ir.types import FLOATS
+from wsdl.ir.weight_files import TensorInfo, are_sizes
+from wsdl.weights.source import broken
+
+Proto: TypeAlias = TensorProto | SparseTensorProto
+Array: TypeAlias = np.ndarray[Any, Any]
+_LOST = re.compile(r"onnx::\w+|\d+|val_\d+")  # names that exporters of PyTorch give to what they have computed
+_COUNTED = re.compile(r"(\w+?)(_\d+)?")  # `MatMul`, `MatMul_1`: the end of the name of a node
+
+
+@dataclass(frozen=True)
+class Read:
+    """A node that reads a tensor, as which of its inputs, and the name of the tensor that is added to its result."""
+
+    node: NodeProto
+    input: int
+    added: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name of the node, or its operator and outputs if it has none."""
+        return self.node.name or f"{self.node.op_type}({', '.join(self.node.output)})"
+
+
+@dataclass
+class OnnxTensors:
+    """The tensors of a model by name, and who reads them. `aliases` are other names of some: exporters store equal
+    tensors once, and write `Identity` for the others. `inner` are those that are not initializers of the graph."""
+
+    tensors: dict[str, Proto] = field(default_factory=dict)
+    reads: dict[str, list[Read]] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    inner: set[str] = field(default_factory=set)
+
+    def weights(self) -> Iterator[str]:
+        """The tensors that are probably weights. Short lists of integers (shapes, axes, indices), scalars and constants
+        of one element belong to the program."""
+        for name, tensor in self.tensors.items():
+            info = info_of(tensor)
+            is_scalar = name in self.inner and prod(info.shape) == 1
+            if len(info.shape) > (0 if info.dtype in FLOATS else 1) and not is_scalar:
+                yield name
+
+
+def tensors_in(path: str | Path, model: ModelProto) -> OnnxTensors:
+    """The tensors of a model. Raises `WeightsError` for duplicate names and impossible shapes."""
+    found = OnnxTensors()
+    _collect(path, model.graph, "", ChainMap(), found)
+    for function in model.functions:
+        graph = GraphProto(node=function.node)
+        _collect(path, graph, function.name, ChainMap(), found)
+    return found
+
+
+def _collect(path: str | Path, graph: GraphProto, place: str, outer: ChainMap[str, str], found: OnnxTensors) -> None:
+    """The tensors of one graph, inside of which names have the meaning of `outer` if they aren't its own."""
+    own: dict[str, str] = {}
+    for local, tensor in _of_graph(graph):
+        if not are_sizes(list(tensor.dims)):
+            raise broken(path, f"the initializer `{local}` has an invalid shape")
+        if local in own:
+            raise broken(path, f"two initializers have the same name, `{local}`")
+        own[local] = _unique(local, place, found) if place else local
+        found.tensors[own[local]] = tensor
+    if place:
+        found.inner.update(own.values())
+    names = outer.new_child(own)
+    added: dict[str, str] = {}  # to results of nodes
+    for node in graph.node:
+        if node.op_type == "Identity" and len(node.input) == len(node.output) == 1 and node.input[0] in names:
+            names[node.output[0]] = names[node.input[0]]
+            if not place:
+                found.aliases.setdefault(node.output[0], names[node.input[0]])
+        elif node.op_type == "Add" and len(node.input) == 2:
+            for one, other in (node.input, node.input[::-1]):
+                added |= {other: one} if one in names else {}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.output and node.output[0] in own:
+            found.inner.add(own[node.output[0]])
+        elif node.op_type != "Identity":
+            after = added.get(node.output[0], "") if node.output else ""
+            for number, name in enumerate(node.input):
+                if name in names:
+                    found.reads.setdefault(names[name], []).append(Read(node, number, after))
+        for attribute in node.attribute:
+            for body in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs):
+                inside = f"{place}/{Read(node, 0).label}.{attribute.name}".lstrip("/")
+                _collect(path, body, inside, names, found)
+
+
+def _unique(local: str, place: str, found: OnnxTensors) -> str:
+    """The name of a tensor of an inner graph: its own, unless that is taken."""
+    name, number = local, 1
+    while name in found.tensors:
+        name = f"{place}/{local}{f'_{number}' if number > 1 else ''}"
+        number += 1
+    return name
+
+
+def _of_graph(graph: GraphProto) -> Iterator[tuple[str, Proto]]:
+    for tensor in graph.initializer:
+        yield tensor.name, tensor
+    for sparse in graph.sparse_initializer:
+        yield sparse.values.name, sparse
+    for node in graph.node:
+        if node.op_type == "Constant" and node.output:
+            for attribute in node.attribute:
+                if (value := _value(attribute)) is not None:
+                    yield node.output[0], value
+
+
+def _value(attribute: AttributeProto) -> Proto | None:
+    """The value of a `Constant` that is a tensor; scalars and texts are none."""
+    if attribute.name == "value":
+        return attribute.t
+    if attribute.name == "sparse_value":
+        return attribute.sparse_tensor
+    if attribute.name == "value_floats":
+        return TensorProto(data_type=TensorProto.FLOAT, dims=[len(attribute.floats)], float_data=attribute.floats)
+    return None
+
+
+def info_of(tensor: Proto) -> TensorInfo:
+    """The type of a tensor, dense or not."""
+    values = tensor.values if isinstance(tensor, SparseTensorProto) else tensor
+    return TensorInfo(dtype_name(values.data_type), tuple(tensor.dims))
+
+
+def dtype_name(number: int) -> str:
+    """The language's name of a `TensorProto.DataType`, otherwise that of ONNX, or `type N` if it is unknown."""
+    if number in OF_ONNX:
+        return OF_ONNX[number]
+    return TensorProto.DataType.Name(number).lower() if number in TensorProto.DataType.values() else f"type {number}"
+
+
+def dense(tensor: SparseTensorProto, values: Array, indices: Array) -> Array:
+    """A sparse tensor in full. Its indices count elements, or are coordinates. Raises `ValueError` if they are
+    invalid."""
+    shape = tuple(tensor.dims)
+    if values.ndim != 1 or indices.dtype != np.int64 or len(indices) != len(values):
+        raise ValueError("a sparse tensor has as many indices as values")
+    if indices.ndim == 2:
+        if indices.shape[1] != len(shape) or (indices < 0).any() or (indices >= np.array(shape)).any():
+            raise ValueError("an index is outside of the sparse tensor")
+        indices = np.ravel_multi_index(tuple(indices.T), shape)
+    if indices.ndim != 1 or (indices < 0).any() or (indices >= prod(shape)).any():
+        raise ValueError("an index is outside of the sparse tensor")
+    full: Array = np.zeros(prod(shape), values.dtype)
+    full[indices] = values
+    return full.reshape(shape)
+
+
+# -- names that exporters lose -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """The name that a parameter probably had in PyTorch, `name`, and whether the file holds it `transposed`."""
+
+    name: str
+    transposed: bool
+
+
+def recovered_names(found: OnnxTensors) -> dict[str, list[Recovered]]:
+    """For tensors whose names an exporter has lost (`onnx::MatMul_1582`), the names by the nodes that read them.
+
+    The node `/encoder/layer.0/query/MatMul` is in the layer `encoder.layer.0.query`, and multiplies by the transposed
+    `weight`; if `encoder.layer.0.attention.in_proj_bias` is added to the result, by `in_proj_weight` beside it. Names
+    that the file has are not among them.
+    """
+    recovered: dict[str, list[Recovered]] = {}
+    taken = {*found.tensors, *found.aliases}
+    for name in found.weights():
+        if not _LOST.fullmatch(name.rpartition("/")[2]):
+            continue
+        for read in found.reads.get(name, ()):
+            role, transposed = _role(read, len(found.tensors[name].dims))
+            path = _by_bias(read) if role == "weight" else ""
+            path = path or _by_scope(read.node.name, role)
+            if path and path not in taken:
+                taken.add(path)
+                recovered.setdefault(name, []).append(Recovered(path, transposed))
+    return recovered
+
+
+def _by_bias(read: Read) -> str:
+    """The name of the weight beside a bias that is added to the result: `in_proj_weight` beside `in_proj_bias`."""
+    if read.node.op_type != "MatMul" or not read.added.endswith("bias") or _LOST.fullmatch(read.added):
+        return ""
+    return read.added.removesuffix("bias") + "weight"
+
+
+def _by_scope(node: str, role: str) -> str:
+    """The name of a parameter by the name of the node that reads it; empty if that is in no layer."""
+    *scopes, end = [part for part in node.split("/") if part] or [""]
+    counted = _COUNTED.fullmatch(end)
+    if not scopes or counted is None:
+        return ""
+    # A container and its element have the scopes `net` and `net.0`.
+    layers = [one for one, inner in pairwise([*scopes, ""]) if not inner.startswith(f"{one}.")]
+    return f"{'.'.join(layers)}.{role}{counted[2] or ''}"
+
+
+def _role(read: Read, rank: int) -> tuple[str, bool]:
+    """What PyTorch calls an input of an operator, and whether the operator has it transposed."""
+    op, number = read.node.op_type, read.input
+    if op == "MatMul":
+        return "weight", rank == 2 and number == 1
+    if op == "Gemm" and number == 1:
+        return "weight", not any(a.name == "transB" and a.i for a in read.node.attribute)
+    if op in _ROLES:
+        roles = _ROLES[op]
+        return (roles[number] if number < len(roles) else "") or op, False
+    inputs = defs.get_schema(op).inputs if defs.has(op) else []
+    # `R` of an `LSTM`; `A` and `B` of operators with two inputs say less than their names.
+    return (inputs[number].name if len(inputs) > 2 and number < len(inputs) else op), False
+
+
+_NORM = ("", "weight", "bias", "running_mean", "running_var")
+_ROLES = {
+    "Conv": ("", "weight", "bias"), "ConvTranspose": ("", "weight", "bias"), "Gemm": ("", "weight", "bias"),
+    "BatchNormalization": _NORM, "InstanceNormalization": _NORM, "LayerNormalization": _NORM,
+    "Gather": ("weight",), "PRelu": ("", "weight"),
+}  # fmt: skip
