@@ -125,6 +125,7 @@ USUAL = {
     "ids": "i64[n, t]", "frames": "f32[n, t, 64]", "words": "f32[n, t, 64]", "memory": "f32[n, s, 64]",
     "question": "f32[n, 64]", "answer": "f32[n, 64]", "h": "f32[n, 64]", "c": "f32[n, 64]", "q": "f32[n, 4, t, 16]",
     "k": "f32[n, 4, t, 16]", "c3": "f32[n, 64, 32, 32]", "c4": "f32[n, 128, 16, 16]", "c5": "f32[n, 256, 8, 8]",
+    "boxes": "f32[n, t, 4]", "scores": "f32[n, t, 5]",
 }  # fmt: skip
 IMAGE, SEQUENCE, VECTOR = "f32[n, 64, 32, 32]", "f32[n, t, 64]", "f32[n, 64]"
 X = {

@@ -148,6 +148,12 @@ def test_weights_chosen_by_the_input(tmp_path: Path) -> None:
         assert_same_in_node(folder / "routed.onnx", sizes)
 
 
+def test_boxes(tmp_path: Path) -> None:
+    folder = compiled(EXAMPLES / "training" / "detector.wsd", tmp_path / "out", "--model", "detect")
+    for sizes in ({"n": 1}, {"n": 3}):
+        assert_same_in_node(folder / "detect.onnx", sizes)
+
+
 EDGES = """\
 model edges(x: i32[n], y: i32[n], z: f32[n], ids: i32[n]) -> (q: i32[n], r: i32[n], whole: i32[n], rows: f32[n, 2]) {
     return x // y, x % y, cast(z, i32), ids |> Embedding(9, 2)

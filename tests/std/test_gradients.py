@@ -24,14 +24,15 @@ SCALE = "scale"
 
 
 def pair(case: Case) -> tuple[nn.Module, Session]:
-    """The counterpart, and the graph of the gradients of `sum(sin(y))` over all results `y`.
+    """The counterpart, and the graph of the gradients of `sum(sin(y))` over all results `y` that are floats.
 
     The inputs that are numbers are multiplied with one weight, whose gradient is so that of the inputs.
     """
     twin = twin_of(case)
     with torch.no_grad():
-        count = len(results_of(case, twin, [torch.from_numpy(a) for a in draw(case, case.runs[0])]))
-    losses = "\n".join(f"    loss sum(sin(output{f'_{i + 1}' if i else ''}))" for i in range(count))
+        results = results_of(case, twin, [torch.from_numpy(a) for a in draw(case, case.runs[0])])
+    floats = [f"output_{i}" if i > 1 else "output" for i, y in enumerate(results, 1) if y.is_floating_point()]
+    losses = "\n".join(f"    loss sum(sin({name}))" for name in floats)
     text = (
         program_of(case, scaled=SCALE)
         + f"\ntrain m() {{\n{losses}\n    {case.training}\n    optimizer SGD(lr=1.0)\n}}\n"
@@ -54,7 +55,7 @@ def theirs(case: Case, twin: nn.Module, inputs: list[torch.Tensor]) -> dict[str,
     scale = torch.ones(1, requires_grad=True)
     twin.zero_grad()
     results = results_of(case, twin, [x * scale if x.is_floating_point() else x for x in inputs])
-    loss = sum(torch.sin(y).sum() for y in results)
+    loss = sum(torch.sin(y).sum() for y in results if y.is_floating_point())
     loss.backward()  # type: ignore[union-attr]  # a tensor
     parameters = list(twin.named_parameters(remove_duplicate=False))
     if not len(inputs[0]):  # PyTorch leaves out some that are 0 there

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tests.ops.cases.boxes import kept
+
 
 class Around(nn.Module):
     """Around a layer, under the name that a configuration gives it."""
@@ -477,3 +479,15 @@ class DynamicConv2d(nn.Module):
         biases = [None] * len(x) if self.bias is None else mix @ self.bias
         samples = zip(x, kernels, biases, strict=True)
         return torch.cat([F.conv2d(sample[None], k, b, **self.options) for sample, k, b in samples])
+
+
+class Detections(nn.Module):
+    def __init__(self, iou: float = 0.5, score: float = 0.05, most: int = 100) -> None:
+        super().__init__()
+        self.options = iou, score, most
+
+    def forward(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        index, label = kept(boxes.detach(), scores.detach(), *self.options)
+        image, there = torch.arange(len(boxes))[:, None], index >= 0
+        place, number = index.clamp(min=0), label.clamp(min=0)
+        return boxes[image, place] * there[..., None], scores[image, place, number] * there, label

@@ -131,4 +131,11 @@ CASES = (
         tuple(f"f32[n, {i + 1}, {16 >> i}, {16 >> i}]" for i in range(5)),
         tuple(tuple((n, i + 1, 16 >> i, 16 >> i) for i in range(5)) for n in (1, 2)),
     ),
+    Case(
+        "Detections(iou=0.3, score=0.1, most=4)",
+        lambda: twins.Detections(0.3, 0.1, 4),
+        ("f32[n, t, 4]", "f32[n, t, 3]"),
+        (((1, 1, 4), (1, 1, 3)), ((3, 12, 4), (3, 12, 3))),
+    ),
+    Case("Detections()", twins.Detections, ("f32[n, t, 4]", "f32[n, t, 2]"), (((2, 7, 4), (2, 7, 2)),)),
 )
