@@ -91,6 +91,7 @@ HARMFUL = {
     "a function of a function": name("builtins", "getattr") + b"(" + name("os", "path") + plain("x") + b"tR" + b")R",
     "an attribute of a class": b"c__main__\nConfig\n" + plain({"a": 1}) + b"b",
     "a cycle": b"]q\x07h\x07a",
+    "a text of protocol 0": b"S'\\1\\8\\q'\n",
     "a set": b"\x8f(" + plain(1) + plain("a") + b"\x90",
     "keys of all kinds": b"}(" + plain((1, 2)) + plain(1) + name("os", "path") + plain(2) + b"u",
 }  # values beside the tensors that a reader of pickles would import, call or fall into

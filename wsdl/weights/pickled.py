@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -65,13 +66,15 @@ def read_pickle(file: BinaryIO, functions: Functions, persistent: Callable[[Any]
     """
     machine = _Machine(functions, persistent)
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(BinaryIO, _Bounded(file)))):
-            if count > limits.PICKLE_STEPS:
-                raise InvalidPickle(f"more than {limits.PICKLE_STEPS:,} steps")
-            step = _STEPS.get(opcode.name)
-            if step is None:
-                raise InvalidPickle(f"the opcode {opcode.name} isn't supported")
-            step(machine, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about escapes in texts of protocol 0
+            for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(BinaryIO, _Bounded(file)))):
+                if count > limits.PICKLE_STEPS:
+                    raise InvalidPickle(f"more than {limits.PICKLE_STEPS:,} steps")
+                step = _STEPS.get(opcode.name)
+                if step is None:
+                    raise InvalidPickle(f"the opcode {opcode.name} isn't supported")
+                step(machine, argument)
         return machine.result
     except InvalidPickle:
         raise
