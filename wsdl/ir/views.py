@@ -17,6 +17,8 @@ from typing import Any, Literal, TypeAlias
 
 from wsdl.diagnostics import limits
 
+Subscript: TypeAlias = "int | slice"
+
 _STEP = re.compile(r"\.(?P<name>T\b|permute|reshape|flip)(?:\((?P<numbers>[\d, -]*)\))?|\[(?P<slices>[\d:, -]*)\]")
 
 Digit: TypeAlias = tuple[int, int]  # size, stride in elements of the stored tensor
@@ -124,6 +126,17 @@ class View:
                 raise ViewError("the step of a slice must be positive; use `.flip(axis)` to reverse")
             numbers += (start, stop, step)
         return self._with_step(Step("slice", tuple(numbers)))
+
+    def select(self, subscripts: Sequence[Subscript]) -> View:
+        """Python's subscripts, one for each of the first axes: an integer selects one element and drops the axis."""
+        for subscript, size in zip(subscripts, self.shape, strict=False):
+            if isinstance(subscript, int) and not -size <= subscript < size:
+                raise ViewError(f"there is no element {subscript}: the axis has {size}, counted from 0")
+        bounds = [slice(s, s + 1 or None) if isinstance(s, int) else s for s in subscripts]
+        sliced = self.slice([(b.start, b.stop, b.step) for b in bounds])
+        dropped = {axis for axis, subscript in enumerate(subscripts) if isinstance(subscript, int)}
+        kept = [size for axis, size in enumerate(sliced.shape) if axis not in dropped]
+        return sliced.reshape(kept) if dropped else sliced
 
     def then(self, other: View) -> View:
         """This view, and `other` on top of it (whose source has this shape)."""

@@ -11,7 +11,7 @@ from wsdl.ir.graph import Module, Slot
 from wsdl.ir.sharing import Conflict, Member, Sharing
 from wsdl.ir.stages import Storage
 from wsdl.ir.types import shape_text
-from wsdl.sharing.paths import Match
+from wsdl.sharing.paths import Match, about_an_index
 
 
 def report_conflict(
@@ -124,7 +124,7 @@ def _report_shape(first: Member, second: Member, problems: Problems) -> None:
         "the members of this share group do not have one shape",
         f"{_named(first)}{_stored_as(first)} {shape_text(a)}",
         labels=list(dict.fromkeys(labels)),
-        help=f"the shapes match transposed: write `{turned}`" if fix else None,
+        help=f"the shapes match transposed: write `{turned}`" if fix else about_an_index(a, b),
         fix=fix,
     )
 

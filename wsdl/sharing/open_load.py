@@ -16,7 +16,7 @@ from wsdl.ir.views import View, ViewError
 from wsdl.ir.weight_files import Fill, Listing, TensorInfo
 from wsdl.sharing.check_loads import below
 from wsdl.sharing.load_patterns import ignoring
-from wsdl.sharing.paths import through
+from wsdl.sharing.paths import about_an_index, through
 from wsdl.sharing.targets import Target, Targets
 
 
@@ -84,7 +84,9 @@ class OpenLoad:
                 span,
                 f"`{name}{seen}` is {info}, but `{slot.path}{part}` needs {shape_text(part.shape)}",
                 labels=[Label(slot.layer_span, slot.story)] if slot.story else [],
-                help=_how_to_turn(part) if len(part.shape) == 2 and info.shape == part.shape[::-1] else None,
+                help=_how_to_turn(part)
+                if len(part.shape) == 2 and info.shape == part.shape[::-1]
+                else about_an_index(info.shape, part.shape),
             )
             return []
         if dtype != slot.type.dtype and not {dtype, slot.type.dtype} <= FLOATS:

@@ -313,13 +313,19 @@ def viewed(slot: Slot, steps: Iterable[Select | ViewCall], problems: Problems) -
 def through(view: View, step: Select | ViewCall) -> View:
     """A view, and the next one as it is written. Raises `ViewError`."""
     if isinstance(step, Select):
-        bounds = [slice(s, s + 1 or None) if isinstance(s, int) else s for s in step.subscripts]
-        return view.slice([(b.start, b.stop, b.step) for b in bounds])
+        return view.select(step.subscripts)
     if step.name == "T":
         return view.transposed
     if step.name == "reshape":
         return view.reshape(step.arguments)
     return view.permute(step.arguments) if step.name == "permute" else view.flip(step.arguments)
+
+
+def about_an_index(one: Sequence[int], other: Sequence[int]) -> str | None:
+    """The help for two shapes that differ by axes of size 1."""
+    if [size for size in one if size != 1] != [size for size in other if size != 1]:
+        return None
+    return "they differ by an axis of size 1: an index drops its axis, `w[0]`, and a slice keeps it, `w[0:1]`"
 
 
 def _viewed(slot: Slot, view: View, step: Part | Select | ViewCall, problems: Problems) -> View:
