@@ -26,7 +26,7 @@ export TOKENIZERS_PARALLELISM := false
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz checkpoints ray faults workers rows vision distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive match byol depth words gan vae bench clean
+.PHONY: help demo browser data quick golden test lint fuzz checkpoints ray faults workers rows vision distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive match byol depth words gan vae bench version release clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -151,6 +151,12 @@ bench: $(MINILM) .venv/bench    ## what sharing saves here and elsewhere, how fa
 	@$(BIN)/python -m benchmarks.speed
 	@echo
 	@$(BIN)/python -m benchmarks.training
+
+version:             ## write the version and today into the files that have them (make version VERSION=0.2.0)
+	@$(PYTHON) packaging/release.py --version $(VERSION)
+
+release: .venv/dev   ## the check-list of a release: tests, wheel and sdist, each Python tried (a quarter of an hour)
+	@$(BIN)/python packaging/release.py
 
 clean:               ## remove all that was made here, .venv too
 	rm -rf .venv build dist runs examples/data tests/node/node_modules $(BROWSER)/node_modules $(BROWSER)/build
