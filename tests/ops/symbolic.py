@@ -158,7 +158,7 @@ ROWS = [
     row("size", dim=dim("n * t"), gives="i64[]", beside=["f32[n, t]"]),
     row("one_hot", "i64[n, t]", depth=5, axis=1, gives="f32[n, 5, t]"),
     *(row(op, "f32[n, t, t]", gives="f32[n, t, t]") for op in ("tril", "triu")),
-    row("dropout", "f32[n, t]", p=0.3, gives="f32[n, t]"),
+    row("dropout", "f32[n, t]", p=0.3, axis=0, gives="f32[n, t]"),
     row("random_mask", "i64[]", "i64[]", "i64[]", shape=dims("n", "t", "3"), beside=["f32[n, t]"], gives="bool[n, t, 3]"),
     row("random_mask", "i64[]", "i64[]", "i64[]", shape=dims("n", "t"), beside=["f32[n, t]"], gives="bool[n, t]"),
     row("random_mask", "i64[]", "i64[]", "i64[t]", shape=dims("n", "3", "2"), beside=["f32[n, t]"], gives="bool[t, n, 3, 2]"),

@@ -69,8 +69,8 @@ def test_a_row_has_its_mask_however_the_batch_is_cut() -> None:
     """Over all steps of an epoch, whose last batch is shorter, with rows that count as several positions of a mask."""
     text = """
 model m(x: f32[n, 8]) -> (y: f32[n, 3]) {
-    h = x.reshape(n, 4, 2) |> Dropout(0.3)
-    return h.reshape(n, 8) |> Dense(9) |> Dropout(0.2) |> Dense(3)
+    h = x.reshape(n, 4, 2) |> Dropout(0.3) |> Dropout(0.3, axis=[0, 2])
+    return h.reshape(n, 8) |> Dense(9) |> Dropout(0.2) |> Dropout(0.3, axis=0) |> Dense(3)
 }
 
 train m(label: i64[n]) {

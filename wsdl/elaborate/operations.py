@@ -72,7 +72,7 @@ def call_operation(name: str, arguments: list[ArgumentValue], span: Span, contex
     if context.mode.training and operation.training == "masked":
         [x] = values
         assert isinstance(x, Value)
-        results = [drop(x, float(attributes["p"]), span, context)]  # type: ignore[arg-type]  # a number
+        results = [drop(x, float(attributes["p"]), attributes["axis"], span, context)]  # type: ignore[arg-type]  # as annotated
     elif operation.is_drawn:
         [seed] = values
         assert not isinstance(seed, list)

@@ -10,20 +10,23 @@ from wsdl.elaborate.context import Context
 from wsdl.ir.graph import Attribute, Value
 from wsdl.ir.types import TensorType
 from wsdl.ops._define import Operation
+from wsdl.ops._rules import axes_of
 from wsdl.ops.build import Build
 
 NUMBER = TensorType.of("i64")
 FACTOR = 0x5851F42D4C957F2D  # Knuth's multiplier for linear congruential generators: separates the steps of a scan
 
 
-def drop(x: Value, p: float, span: Span, context: Context) -> Value:
-    """`dropout(x, p)` in training."""
+def drop(x: Value, p: float, axis: int | list[int] | None, span: Span, context: Context) -> Value:
+    """`dropout(x, p, axis)` in training."""
     if p == 0:
         return x
     seed, step = context.builder.seed(), context.builder.step()
     place = _place(span, context)
-    attributes: dict[str, Attribute] = {"shape": list(x.type.shape), "p": p}
-    [keep] = context.builder.node("random_mask", [seed, step, place], attributes, [x.type.with_dtype("bool")], span)
+    axes = axes_of(axis, x.type.rank)
+    mask = TensorType.of("bool", [size if a in axes else 1 for a, size in enumerate(x.type.shape)])
+    attributes: dict[str, Attribute] = {"shape": list(mask.shape), "p": p}
+    [keep] = context.builder.node("random_mask", [seed, step, place], attributes, [mask], span)
     return context.builder.node("dropout_training", [x, keep], {"p": p}, [x.type], span)[0]
 
 

@@ -23,22 +23,25 @@ from wsdl.ops._hash import (
 )
 from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref, Stacks
 from wsdl.ops._lowering import cast_to
-from wsdl.ops._rules import boolean, broadcast, floating
+from wsdl.ops._rules import axes_of, boolean, broadcast, floating
 from wsdl.ops.build import Build
 
 
 class Dropout(Rules, name="dropout", half="expanded", mixes={}, training="masked"):
     """In training each element is 0 with probability `p`, otherwise `x / (1 - p)`. In inference it is `x`.
 
+    With `axis` all elements at one index of these axes are 0 together: with 0 whole rows, with `[0, 1]` whole channels.
     A compiled model has no ONNX node for it.
 
         dropout(x: f32[n, t], p=0.3) -> f32[n, t]
     """
 
     p: float = 0.5
+    axis: int | list[int] | None = None
 
     def infer(self, x: TensorType) -> TensorType:
         _probability(self.p)
+        axes_of(self.axis, x.rank)
         return floating(x)
 
     def expand(self, b: Build, x: Value) -> Value:

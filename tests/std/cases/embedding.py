@@ -9,6 +9,7 @@ from tests.std.case import ROWS, SEQUENCE, Case, one
 
 CASES = (
     Case("Dropout(0.3)", lambda: nn.Dropout(0.3), ("f32[n, 3]",), ROWS),
+    Case("Dropout(0.3, axis=0)", lambda: nn.Dropout1d(0.3), ("f32[n, 3]",), ROWS),
     # embeddings
     Case("Embedding(11, 4)", lambda: nn.Embedding(11, 4), ("i64[n, t]",), one((1, 1), (3, 5))),
     Case("Embedding(11, 4)", lambda: nn.Embedding(11, 4), ("i64[n]",), one((1,), (6,))),

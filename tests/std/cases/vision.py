@@ -37,7 +37,7 @@ CASES = (
     Case("ResNetBlock(6, stride=2)", lambda: blocks.BasicBlock(6, 6, 2), X, IMAGE),
     Case("ResNetBlock(4, stride=2)", lambda: blocks.BasicBlock(6, 4, 2), X, POINTS),
     Case(
-        "ResNetBlock(4, activation=silu, se=SqueezeExcite(3), eps=0.1, momentum=0.3)",
+        "ResNetBlock(4, activation=silu, se=SqueezeExcite(3), drop_path=0.2, eps=0.1, momentum=0.3)",
         lambda: blocks.BasicBlock(6, 4, 1, F.silu, se(4), **NORMS),
         X,
         IMAGE,
@@ -47,7 +47,7 @@ CASES = (
     Case("Bottleneck(8, stride=2)", lambda: blocks.Bottleneck(6, 8, 2, 2), X, IMAGE),
     Case("Bottleneck(8, width=6, groups=3, dilation=2)", lambda: blocks.Bottleneck(6, 8, 6, 1, 3, 2), X, IMAGE),
     Case(
-        "Bottleneck(6, activation=silu, se=SqueezeExcite(3), eps=0.1, momentum=0.3)",
+        "Bottleneck(6, activation=silu, se=SqueezeExcite(3), drop_path=0.2, eps=0.1, momentum=0.3)",
         lambda: blocks.Bottleneck(6, 6, activation=F.silu, se=se(6), **NORMS),
         X,
         IMAGE,
@@ -55,7 +55,7 @@ CASES = (
     Case("RegNetBlock(6, group_width=2)", lambda: blocks.RegNetBlock(6, 6, group_width=2), X, IMAGE),
     Case("RegNetBlock(16, stride=2)", lambda: blocks.RegNetBlock(6, 16, 2), X, POINTS),
     Case(
-        "RegNetBlock(4, group_width=4, se=SqueezeExcite(3), activation=silu, eps=0.1, momentum=0.3)",
+        "RegNetBlock(4, group_width=4, se=SqueezeExcite(3), activation=silu, drop_path=0.2, eps=0.1, momentum=0.3)",
         lambda: blocks.RegNetBlock(6, 4, 1, 4, se(4), F.silu, **NORMS),
         X,
         IMAGE,
@@ -84,7 +84,7 @@ CASES = (
     ),
     Case(
         "InvertedResidual(6, width=8, activation=hardswish, se=SqueezeExcite(3, gate=hardsigmoid), "
-        "eps=0.1, momentum=0.3)",
+        "drop_path=0.2, eps=0.1, momentum=0.3)",
         lambda: blocks.InvertedResidual(6, 6, width=8, activation=F.hardswish, se=se(8, gate=F.hardsigmoid), **NORMS),
         X,
         IMAGE,
@@ -103,7 +103,7 @@ CASES = (
     ),
     Case("ConvNeXtBlock(scale=0.5)", lambda: blocks.ConvNeXtBlock(6, scale=0.5), X, IMAGE, in_mlp),
     Case(
-        "ConvNeXtBlock(expand=2, kernel=3, activation=relu, eps=0.1)",
+        "ConvNeXtBlock(expand=2, kernel=3, activation=relu, drop_path=0.2, eps=0.1)",
         lambda: blocks.ConvNeXtBlock(6, 2, 3, F.relu, eps=0.1),
         X,
         POINTS,
