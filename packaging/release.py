@@ -134,7 +134,7 @@ def builds() -> str:
 
 def installs() -> str:
     """Each Python has an environment for the wheel; the sdist is tried with the newest one."""
-    found = [python for python in PYTHONS if shutil.which(f"python{python}")]
+    found = [python for python in PYTHONS if is_there(python)]
     if not found:
         raise Missing(f"none of Python {', '.join(PYTHONS)} is here")
     version = current_version()
@@ -143,6 +143,12 @@ def installs() -> str:
     try_out(found[-1], DIST / f"wsdl-{version}.tar.gz")
     absent = [python for python in PYTHONS if python not in found]
     return f"on Python {', '.join(found)}" + (f" (NOT TRIED on {', '.join(absent)}: not here)" if absent else "")
+
+
+def is_there(python: str) -> bool:
+    """Is there such a Python, and does it run? (That of pyenv may only say that it could.)"""
+    command = shutil.which(f"python{python}")
+    return command is not None and subprocess.run([command, "-c", ""], capture_output=True, check=False).returncode == 0
 
 
 def try_out(python: str, package: Path) -> None:
