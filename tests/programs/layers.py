@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -79,20 +80,26 @@ def feed_forward(m: Module, x: Tensor, width: int, activation: Run = F.gelu) -> 
     return down
 
 
-def attention(m: Module, x: Tensor, memory: Tensor, heads: int, causal: bool, kv_heads: int, bias: bool) -> Tensor:
+def attention(
+    m: Module, x: Tensor, heads: int, causal: bool = False, kv_heads: int = 0, size: int = 0, without: str = ""
+) -> Tensor:
+    """Maps that are named in `without` have no bias."""
     n, t, d = x.shape
-    size, s = d // heads, memory.shape[1]
-    q = m.child("query", lambda m, x: dense(m, x, d, bias))(x).reshape(n, t, heads, size).transpose(1, 2)
-    k = m.child("key", lambda m, x: dense(m, x, kv_heads * size, bias))(memory)
-    v = m.child("value", lambda m, x: dense(m, x, kv_heads * size, bias))(memory)
-    k, v = (each.reshape(n, s, kv_heads, size).transpose(1, 2) for each in (k, v))
+    size, kv_heads = size or d // heads, kv_heads or heads
+
+    def mapped(name: str, x: Tensor, units: int) -> Tensor:
+        y: Tensor = m.child(name, lambda m, x: dense(m, x, units, name not in without))(x)
+        return y
+
+    counts = {"query": heads, "key": kv_heads, "value": kv_heads}
+    maps = [(count, mapped(name, x, count * size)) for name, count in counts.items()]
+    q, k, v = (each.reshape(n, t, count, size).transpose(1, 2) for count, each in maps)
     k, v = (each.repeat_interleave(heads // kv_heads, 1) for each in (k, v))
     seen = q @ k.mT * size**-0.5
     if causal:
-        seen = seen.masked_fill(~torch.ones(t, s, dtype=torch.bool).tril(), -torch.inf)
+        seen = seen.masked_fill(~torch.ones(t, t, dtype=torch.bool).tril(), -torch.inf)
     y = seen.softmax(-1) @ v
-    out: Tensor = m.child("out", lambda m, x: dense(m, x, d, bias))(y.transpose(1, 2).reshape(n, t, d))
-    return out
+    return mapped("out", y.transpose(1, 2).reshape(n, t, heads * size), d)
 
 
 # -- for any tensor ----------------------------------------------------------------------------------------------------
@@ -130,7 +137,11 @@ def an_rms_norm(s: Scope, x: Type) -> Drawn:
 @draws()
 def a_feed_forward(s: Scope, x: Type) -> Drawn:
     width = s.choice([3, 5])
-    name, activation = s.form({"": F.gelu, ", activation=relu": F.relu, ", activation=tanh": torch.tanh})
+    name, activation = s.form({
+        "": F.gelu, ", activation=relu": F.relu, ", activation=tanh": torch.tanh,
+        ", activation=leaky_relu(0.3)": partial(F.leaky_relu, negative_slope=0.3),
+        ', gelu(approximate="tanh")': partial(F.gelu, approximate="tanh"),
+    })  # fmt: skip
     return _drawn(
         f"FeedForward({width}{name})", lambda m, x: feed_forward(m, x, width, activation), x, x, "feed_forward"
     )
@@ -244,10 +255,14 @@ def an_attention(s: Scope, x: Type) -> Drawn | None:
     if x.rank != 3 or x.shape[2].number not in (2, 4, 6):
         return None
     heads, kv_heads = s.choice([(1, 1), (2, 2), (2, 1)])
-    causal, bias = s.chance(0.4), s.chance(0.7)
-    text = f"Attention({heads}{', causal=true' * causal}{'' if bias else ', bias=false'}"
-    text += f"{f', kv_heads={kv_heads}' if kv_heads != heads else ''})"
-    run = lambda m, x: attention(m, x, x, heads, causal, kv_heads, bias)  # noqa: E731  # beside its text
+    causal, size = s.chance(0.4), s.choice([0, 0, 3])
+    biases, without = s.choice([
+        ("", ""), ("", ""), (", bias=false", "query key value out"), (", out_bias=false", "out"),
+        (", bias=false, query_bias=true", "key value out"),
+    ])  # fmt: skip
+    text = f"Attention({heads}{', causal=true' * causal}{biases}"
+    text += f"{f', kv_heads={kv_heads}' if kv_heads != heads else ''}{f', head_size={size}' if size else ''})"
+    run = lambda m, x: attention(m, x, heads, causal, kv_heads, size, without)  # noqa: E731  # beside its text
     return _drawn(text, run, x, x, "attention")
 
 
@@ -258,7 +273,7 @@ def an_encoder_layer(s: Scope, x: Type) -> Drawn | None:
     first = s.chance(0.5)
 
     def run(m: Module, x: Tensor) -> Tensor:
-        attn = m.child("attn", lambda m, x: attention(m, x, x, 2, False, 2, True))
+        attn = m.child("attn", lambda m, x: attention(m, x, 2))
         ffn = m.child("ffn", lambda m, x: feed_forward(m, x, 3))
         norm1, norm2 = (m.child(name, layer_norm) for name in ("norm1", "norm2"))
         if first:
@@ -269,6 +284,9 @@ def an_encoder_layer(s: Scope, x: Type) -> Drawn | None:
             y = norm2(x + ffn(x))
         return y
 
+    if s.chance(0.5):
+        text = f"TransformerLayer(Attention(2), FeedForward(3){', norm_first=false' * (not first)})"
+        return _drawn(text, run, x, x, "transformer_layer")
     return _drawn(f"EncoderLayer(2, 3{', norm_first=true' * first})", run, x, x, "encoder_layer")
 
 
