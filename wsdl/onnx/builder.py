@@ -184,6 +184,15 @@ class Builder:
         results = self.nodes("Loop", count, None, *carried, outputs=len(carried), body=body)
         return [x.typed(old.type) for x, old in zip(results, carried, strict=True)]
 
+    def either(self, condition: Ref, then: Callable[[], Ref], otherwise: Callable[[], Ref]) -> Ref:
+        [type] = self.results
+        branches = {}
+        for name, branch in (("then_branch", then), ("else_branch", otherwise)):
+            with self.body() as nodes:
+                result = self.node("Identity", branch())
+            branches[name] = helper.make_graph(nodes, self.name_here(name), [], [value_info(result.name, type)])
+        return self.node("If", condition, **branches).typed(type)
+
     def parameter(self, x: Ref) -> tuple[Ref, View] | None:
         return self._views.get(x.name)
 

@@ -83,6 +83,10 @@ class Emitter(Protocol):
         """`carried`, after `step(i, carried)` for each i from 0 up to but without `count`, an i64 scalar. Types are
         known and stay the same."""
 
+    def either(self, condition: Ref, then: Callable[[], Ref], otherwise: Callable[[], Ref]) -> Ref:
+        """What one of them appends and returns, as the run decides by a bool scalar; both have the type of the result
+        of the operation being lowered."""
+
     def numbers(self, x: Ref) -> list[int | float | bool] | None:
         """The elements of a constant; `None` where only the run knows them."""
 

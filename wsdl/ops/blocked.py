@@ -44,18 +44,21 @@ def blocked_transpose(
     return _convolved(e, x, filters, bias, weight.type.shape[1], **around.attributes)
 
 
-def blocked_weight_gradient(e: Emitter, x: Ref, upstream: Ref, window: Window, groups: int) -> Ref | None:
+def fits_weight_gradient(e: Emitter, x: TensorType, upstream: TensorType, window: Window, groups: int) -> bool:
+    """Can `blocked_weight_gradient` be used?"""
+    sizes, counts = (t.with_shape(t.shape[2:]).sizes for t in (x, upstream))
+    result = x.with_shape([upstream.shape[1], x.shape[1], *window.kernel])
+    return groups == 1 and sizes is not None and counts is not None and _fits(e, x, result)
+
+
+def blocked_weight_gradient(e: Emitter, x: Ref, upstream: Ref, window: Window) -> Ref:
     """The gradient of the weight as a convolution with samples and channels exchanged: of `x` as [in, n, h, w] with the
     gradient of the result, `upstream`, as filters [out, n, *places]; strides become dilations.
 
-    Samples are padded with zeros to whole blocks, so there is none for samples known to be few.
+    Samples are padded with zeros to whole blocks: for few of them products are faster.
     """
     n, out, *places = upstream.type.shape
-    sizes, counts = (t.type.with_shape(t.type.shape[2:]).sizes for t in (x, upstream))
-    result = x.type.with_shape([out, x.type.shape[1], *window.kernel])
-    few = n.constant is not None and 2 * n.constant <= e.block
-    if groups > 1 or few or sizes is None or counts is None or not _fits(e, x.type, result):
-        return None
+    sizes, counts = ([size.evaluate({}) for size in t.type.shape[2:]] for t in (x, upstream))
     whole = (n + (e.block - 1)) // e.block * e.block
     behind = [
         (count - 1) * stride + span - size - pad

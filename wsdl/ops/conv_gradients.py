@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product as combinations
 from math import prod
 
@@ -11,10 +12,10 @@ from wsdl.ir.types import TensorType, same_shape
 from wsdl.ops._define import Rules
 from wsdl.ops._errors import OpError
 from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
-from wsdl.ops._lowering import axes_tensor, unsqueezed
+from wsdl.ops._lowering import axes_tensor, size_of, unsqueezed
 from wsdl.ops._rules import agreed, floating, image, same_dtype
 from wsdl.ops._windows import Window
-from wsdl.ops.blocked import blocked_weight_gradient
+from wsdl.ops.blocked import blocked_weight_gradient, fits_weight_gradient
 from wsdl.ops.build import Build
 
 FEW_CHANNELS = 16  # below, a product with the channels of one element of the kernel is too narrow to be fast
@@ -109,15 +110,22 @@ class ConvWeightGradient(
         return np.concatenate([np.tensordot(dy, patches, (each, each)) for dy, patches in parts])
 
     def lower(self, e: Emitter, x: Ref, upstream: Ref) -> Ref:
-        """One product for each element of the kernel, with the channels last; for few channels several at once.
+        """One product for each element of the kernel, with the channels last; for few channels several at once. Where
+        there is a blocked layout and samples for half a block, which only the run may know, a convolution in it.
 
         Measured in docs/measurements/convolution-gradients.md.
         """
         if self.groups == 1 and _sees_all(self.window, x.type):
             return _product_of_all(e, x, upstream)
-        blocked = blocked_weight_gradient(e, x, upstream, self.window, self.groups)
-        if blocked is not None:
-            return blocked
+        if not fits_weight_gradient(e, x.type, upstream.type, self.window, self.groups):
+            return self._products(e, x, upstream)
+        few, blocked = 2 * x.type.shape[0], partial(blocked_weight_gradient, e, x, upstream, self.window)
+        if few.constant is not None:
+            return self._products(e, x, upstream) if few.constant <= e.block else blocked()
+        are_few = e.node("LessOrEqual", size_of(e, few), e.constant(e.block, "i64"))
+        return e.either(are_few, lambda: self._products(e, x, upstream), blocked)
+
+    def _products(self, e: Emitter, x: Ref, upstream: Ref) -> Ref:
         products = _Products(e, self.window, x, upstream, self.groups)
         channels, out = (t.type.shape[1].constant or 0 for t in (x, upstream))
         if channels == out == self.groups:
