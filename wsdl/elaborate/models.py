@@ -11,6 +11,7 @@ from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import run
 from wsdl.elaborate.graph_builder import GraphBuilder
 from wsdl.elaborate.items import POISON, Frame, Item, Layer
+from wsdl.elaborate.output_sizes import output_sizes
 from wsdl.elaborate.results import finish, result_names
 from wsdl.elaborate.scopes import Definition
 from wsdl.elaborate.signatures import Signature, dim_of, dtype_of, names_in
@@ -46,6 +47,7 @@ def elaborate_model(definition: Definition, context: Context) -> Layer:
         graph.outputs = results
         outputs = _outputs(node, frame, results)
         model.output_names = [n for name, item in outputs.items() for n in _names(name, item)]
+        model.sizes = output_sizes(node, frame, outputs, context)
     return layer
 
 

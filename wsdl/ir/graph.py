@@ -386,9 +386,16 @@ class Model:
     doc: str = ""
     span: Span | None = None
     output_names: list[str] = field(default_factory=list)
+    sizes: dict[str, Dim] = field(default_factory=dict)  # what computed sizes of outputs are called, by their text
     naming: dict[str, set[Application | None]] = field(default_factory=dict)
     reads: dict[str, Reads] = field(default_factory=dict)  # by the path of the slot; only those that outputs depend on
     applied: dict[str, int] = field(default_factory=dict)  # the number of applications of each layer, by its path
+
+    @property
+    def output_types(self) -> dict[str, TensorType]:
+        """The types of the outputs as files and messages show them: sizes have the names of the signature."""
+        values = zip(self.output_names, self.graph.outputs, strict=True)
+        return {n: v.type.with_shape(self.sizes.get(str(dim), dim) for dim in v.type.shape) for n, v in values}
 
 
 @dataclass(frozen=True)

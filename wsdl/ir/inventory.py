@@ -365,7 +365,7 @@ def _stored(stored: Stored, storage: Storage) -> Tensor:
 
 def _model(model: Model, storage: Storage, io: Callable[[TensorType], TensorType]) -> Signature:
     inputs = {value.name: io(value.type) for value in model.graph.inputs}
-    outputs = {n: io(value.type) for n, value in zip(model.output_names, model.graph.outputs, strict=True)}
+    outputs = {name: io(type) for name, type in model.output_types.items()}
     read = dict.fromkeys(name for slot in model.reads for name in storage.readings[slot].tensors)
     return Signature(inputs, outputs, {name: _uses(name, model, storage) for name in read}, model.applied)
 

@@ -99,7 +99,7 @@ class _Emission:
             model.name,
             [value_info(ref.name, ref.type) for ref in inputs]
             + [value_info(name, self.program.stored[name].type) for name in fed],
-            [value_info(name, value.type) for name, value in zip(outputs, graph.outputs, strict=True)],
+            [value_info(name, type) for name, type in zip(outputs, model.output_types.values(), strict=True)],
             [*(self._initializer(n) for n in e.stored if n not in fed), *e.constants.values()],
         )
 

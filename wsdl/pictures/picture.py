@@ -206,8 +206,8 @@ class _Drawing:
                     self._flow(inputs[value], unit, value.type, seen)
                 elif value in producers and not self._from_the_row(producers[value], outer):
                     self._flow(self._unit(producers[value]), unit, value.type, seen)
-        for name, value in zip(self.model.output_names, self.model.graph.outputs, strict=True):
-            port = Port(name, value.type, False)
+        for (name, type), value in zip(self.model.output_types.items(), self.model.graph.outputs, strict=True):
+            port = Port(name, type, False)
             self.top.append(port)
             for source in self._through(value, producers):
                 unit_of = inputs.get(source) or self._unit(producers[source])
