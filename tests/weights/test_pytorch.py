@@ -121,6 +121,20 @@ def test_tensors_that_are_not_plain(tmp_path: Path) -> None:
             source.read(name)
 
 
+def test_a_tensor_of_an_unknown_class(tmp_path: Path) -> None:
+    """Its name says what it is; the others are read."""
+    for weight, what in {
+        pickles.call("other.nn", "Params4bit", pickles.tensor(), pickles.plain(1)): "other.nn.Params4bit",
+        pickles.call("a", "b") + b"(" + pickles.tensor() + b"tR": "computed",
+    }.items():
+        (tmp_path / "w.pt").write_bytes(pickles.archive(pickles.state(weight)))
+        source = open_source(tmp_path / "w.pt")
+        np.testing.assert_array_equal(source.read("m.dense.bias"), WEIGHTS["m.dense.bias"])
+        with pytest.raises(WeightsError) as error:
+            source.read("m.dense.weight")
+        assert error.value.diagnostics[0].message == f"`m.dense.weight` is a {what} tensor, which can't be read"
+
+
 # -- which weights are meant -------------------------------------------------------------------------------------------
 
 NET = """model net(x: f32[n, 4]) -> (y: f32[n, 2]) {

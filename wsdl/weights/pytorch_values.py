@@ -233,7 +233,7 @@ def named(root: Any) -> Named:
         if id(value) in above:
             continue  # an object that refers to one around it
         if isinstance(value, Object):
-            found.classes[str(value.of) if isinstance(value.of, Global) else "something computed"] = None
+            found.classes[_class_of(value)] = None
         containers += 1
         below = []
         for name, child in _children(value):
@@ -276,7 +276,11 @@ def _children(value: Any) -> Iterator[tuple[str, Any]]:
         else:
             yield from (("", part) for part in value.state or () if isinstance(part, dict))
         if value.state is None and any(isinstance(a, Tensor | Storage) for a in _arguments(value)):
-            yield "", _unreadable(str(value.of), ())
+            yield "", _unreadable(_class_of(value), ())
+
+
+def _class_of(value: Object) -> str:
+    return str(value.of) if isinstance(value.of, Global) else "computed"
 
 
 def _arguments(value: Object) -> tuple[Any, ...]:
