@@ -88,6 +88,23 @@ def test_a_program_loads_them(exported: tuple[Path, nn.Module], monkeypatch: pyt
         np.testing.assert_array_equal(stored[f"m.body.{i}.weight"], module.state_dict()[f"body.{i}.weight"])
 
 
+def test_lost_names_are_told_by_those_that_they_had(
+    exported: tuple[Path, nn.Module], wsdl: Wsdl, golden: Golden
+) -> None:
+    path = str(exported[0])
+    Path("m.wsd").write_text(
+        "model m(x: f32[n, 8]) -> (y: f32[n, 8]) {\n    layer body = Dense(8)\n    return body(x)\n}\n"
+    )
+    text = wsdl("compile", "m.wsd", "--weights", path, "-o", "out").err
+    Path("m.wsd").write_text(
+        Path("m.wsd").read_text() + '\nload "net.onnx" into m {\n    "body.0.{p}" -> body.{p}\n}\n'
+    )
+    Path("net.onnx").write_bytes(Path(path).read_bytes())
+    done = wsdl("check", "m.wsd")
+    text += done.out + done.err
+    golden(HERE / "golden" / "lost_names.txt", text.replace(path, "net.onnx"))
+
+
 # -- wherever weights are ----------------------------------------------------------------------------------------------
 
 SHARED, OWN, ONES = random(8, 12), random(12, 8) + 1, np.ones(2, np.float32)

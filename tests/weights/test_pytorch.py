@@ -203,6 +203,15 @@ def test_weights_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         np.testing.assert_array_equal(stored[f"net.{name}"], tensor)
 
 
+def test_a_second_name_of_a_tensor_need_not_be_known(tmp_path: Path) -> None:
+    """A tied parameter has two names in a state dict."""
+    (tmp_path / "net.wsd").write_text(NET, encoding="utf-8")
+    shapes = {"first.weight": (3, 4), "first.bias": (3,), "second.weight": (2, 3), "second.bias": (2,)}
+    state = {name: torch.ones(shape) for name, shape in shapes.items()}
+    torch.save({**state, "copy.weight": state["first.weight"]}, tmp_path / "v.pt")
+    assert wsdl.compile(tmp_path / "net.wsd", weights=tmp_path / "v.pt").stored.keys() == {f"net.{n}" for n in state}
+
+
 # -- files that lie ----------------------------------------------------------------------------------------------------
 
 

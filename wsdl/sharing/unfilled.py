@@ -186,11 +186,15 @@ def note_unused(load: OpenLoad, problems: Problems) -> None:
     listing = load.listing
     unused: list[str] = []
     partly: list[str] = []
+    made_of = {part: name for name, parts in listing.parts.items() if len(parts) == 1 for part in parts}
     for name, info in listing.tensors.items():
         if name.endswith(_COUNTERS):
             continue
-        if not {*load.used, *listing.inputs}.issuperset(listing.parts.get(name, (name,))):
-            unused.append(f"{name}: {info}")
+        parts_of = listing.parts.get(name, (name,))
+        if not {*load.used, *listing.inputs}.issuperset(parts_of):
+            if name in parts_of or not listing.tensors.keys() >= {*parts_of}:  # otherwise these are listed
+                better = f", as `{made_of[name]}`" if name in made_of and not listing.readings else ""
+                unused.append(f"{name}: {info}{better}")
         elif name in load.used and (part := left_out(info.shape, load.used[name])):
             partly.append(f"{name}{part} of {info}")
     if unused or partly:

@@ -126,15 +126,17 @@ class _Names:
 
     def unknown(self) -> list[str]:
         """The names of the source that the program doesn't know; neither tensors that known ones are computed from, nor
-        views of these, count as unknown."""
-        parts = self._source.parts
+        views or other names of these, count as unknown."""
+        source, parts = self._source, self._source.parts
         used = {part for name in self.known for part in parts.get(name, ())} | self._as_stored.keys()
-        used |= self._source.inputs
+        used |= source.inputs | {source.stored_name(name) for name in source.names if name in self.known}
+        # What an exporter has named `onnx::MatMul_12` is told by the name that it had before.
+        lost = {part for of in parts.values() for part in of} if source.stored is None else set()
         return [
             name
-            for name in self._source.names
-            if name not in self.known and not used.issuperset(parts.get(name, (name,)))
-            if not name.startswith(OPTIMIZER) and not name.endswith("num_batches_tracked")
+            for name in source.names
+            if name not in self.known and not used.issuperset(parts.get(name, (source.stored_name(name),)))
+            if name not in lost and not name.startswith(OPTIMIZER) and not name.endswith("num_batches_tracked")
         ]
 
     def _tensors(self, home: _Home) -> set[str]:
