@@ -162,7 +162,7 @@ class Window:
 def _sides(pad: Padding, axes: int) -> tuple[list[int], list[int]]:
     """How many elements are put before each axis, and how many behind."""
     if isinstance(pad, str):
-        help = 'write a number, one for each axis, or `"same"`'
+        help = 'write `"same"`, or how many elements: 0 for none, one number for each axis, or a pair'
         raise OpError(f"`pad` can't be `{pad}`", argument="pad", help=help, code="E0414")
     sides = [pad] * axes if isinstance(pad, int) else pad
     pairs = [(side, side) if isinstance(side, int) else (side[0], side[-1]) for side in sides]
