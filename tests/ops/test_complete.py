@@ -55,6 +55,7 @@ TABLES = {
     "wsdl/ir/text.py": "the text of the steps of a view",
     "wsdl/ir/initializers.py": "initializers that have the names of operations",
     "wsdl/elaborate/declarations.py": "these initializers",
+    "wsdl/elaborate/constants.py": "functions of constants that have the names of operations",
     "wsdl/rewrite/batch_steps.py": "sums and differences of multiples of one value, for which it has a rule",
     "wsdl/rewrite/product_plans.py": "sums and differences of matrices, through which it pushes a product",
     "wsdl/elaborate/bound_names.py": "methods of a parameter that are steps of its view",
