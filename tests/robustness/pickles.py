@@ -50,14 +50,14 @@ def bias(**changes: Any) -> bytes:
     return tensor(**{"key": "1", "shape": (3,), "strides": (1,), "elements": 3, **changes})
 
 
-def dictionary(**values: bytes) -> bytes:
-    return b"}(" + b"".join(plain(key.replace("__", ".")) + value for key, value in values.items()) + b"u"
+def dictionary(values: dict[str, bytes]) -> bytes:
+    return b"}(" + b"".join(plain(key) + value for key, value in values.items()) + b"u"
 
 
-def state(weight: bytes | None = None, bias_: bytes | None = None, **more: bytes) -> bytes:
+def state(weight: bytes | None = None, **more: bytes) -> bytes:
     """The dictionary of the weights, without the end of the pickle."""
-    tensors = {"m__dense__weight": tensor() if weight is None else weight, "m__dense__bias": bias_ or bias()}
-    return dictionary(**tensors, **more)
+    whole = {"m.dense.weight": tensor() if weight is None else weight, "m.dense.bias": bias()}
+    return dictionary({**whole, **more})
 
 
 STORED = {str(i): array.tobytes() for i, array in enumerate(WEIGHTS.values())}
@@ -116,7 +116,7 @@ LIES = {
     "a tensor without a storage": state(call("torch._utils", "_rebuild_tensor_v2", *map(plain, (1, 0, (), ())))),
     "an id that is no storage": state(plain(("module", 1)) + b"Q"),
     "too few arguments": state(call("torch._utils", "_rebuild_tensor_v2", storage("0", 12))),
-    "one name twice": state() + b"(" + plain("m") + dictionary(dense__bias=bias()) + b"u",
+    "one name twice": state() + b"(" + plain("m") + dictionary({"dense.bias": bias()}) + b"u",
     "values below the stack": b"0" + state(),
     "a mark that nobody set": b"t" + state(),
     "what was never remembered": b"h\x09" + state(),
@@ -127,9 +127,9 @@ LIES = {
     "bytes of 2^40": b"\x96" + struct.pack("<Q", 2**40) + state(),
     "a number of a million digits": b"I" + b"9" * 1_000_000 + b"\n" + state(),
     "a hundred thousand lists in each other": b"]" * 100_000 + state() + b"a" * 100_000,
-    "a name without end": dictionary(**{"a" * 20_000: dictionary(w=tensor())}),
+    "a name without end": dictionary({"a" * 20_000: dictionary({"w": tensor()})}),
     "a function for all arguments": state(call("torch._tensor", "_rebuild_from_type_v2", plain(1))),
-    "no tensors": dictionary(config=HARMFUL["an object with a state"]),
+    "no tensors": dictionary({"config": HARMFUL["an object with a state"]}),
     "nothing": plain(None),
 }
 BOMBS = {
@@ -160,6 +160,6 @@ PYTORCH = [
     written("an archive of 2011", ".pt", b"\0" * 257 + b"ustar\0" + b"\0" * 500, "E0501"),
     written("another shape", ".pt", archive(state(tensor(shape=(4, 3), strides=(3, 1)))), "E0508"),
     written("integers", ".pt", archive(state(tensor(kind="IntStorage"))), "E0510"),
-    written("a tensor is missing", ".pt", archive(dictionary(m__dense__bias=bias())), "E0511"),
-    written("a tensor too many", ".pt", archive(state(m__dense__weigth=bias())), "E0512"),
+    written("a tensor is missing", ".pt", archive(dictionary({"m.dense.bias": bias()})), "E0511"),
+    written("a tensor too many", ".pt", archive(state(**{"m.dense.weigth": bias(shape=(1,))})), "E0512"),
 ]

@@ -16,7 +16,7 @@ from onnx import numpy_helper
 
 from tests.cli.conftest import Wsdl
 from tests.npz import save_npz
-from tests.robustness import damage
+from tests.robustness import damage, pickles
 from tests.robustness.damage import DATA, WEIGHTS, Damage
 from tests.robustness.pickles import PYTORCH
 
@@ -145,15 +145,19 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".onnx"])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".npz", ".onnx"])
 def test_names_from_files(suffix: str, wsdl: Wsdl, folder: Path) -> None:
     """What people see can be printed, and has no more lines than are ours; JSON is exact."""
-    names = [name for name in (*NAMES.values(), "long" * 5000) if suffix == ".safetensors" or "\ud800" not in name]
+    names = [n for n in (*NAMES.values(), "long" * 2000) if suffix in (".safetensors", ".pt") or "\ud800" not in n]
     arrays = {name: np.ones((2, 2), np.float32) for name in names}
     if suffix == ".safetensors":
         (folder / "w.safetensors").write_bytes(damage.safetensors(arrays))
     elif suffix == ".npz":
         np.savez(folder / "w.npz", allow_pickle=False, **arrays)
+    elif suffix == ".pt":
+        square: dict[str, Any] = {"shape": (2, 2), "strides": (2, 1), "elements": 4}
+        state = pickles.dictionary({name: pickles.tensor(str(i), **square) for i, name in enumerate(names)})
+        (folder / "w.pt").write_bytes(pickles.archive(state, {str(i): bytes(16) for i in range(len(names))}))
     else:
         proto = damage.model()
         proto.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in arrays.items())

@@ -7,7 +7,7 @@ and loops) and of functions. A name that is used twice is prefixed by the node o
 from __future__ import annotations
 
 import re
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, defs
 
+from wsdl.diagnostics import limits
 from wsdl.ir.dtypes import OF_ONNX
 from wsdl.ir.types import FLOATS
 from wsdl.ir.weight_files import TensorInfo, are_sizes
@@ -25,22 +26,20 @@ from wsdl.weights.source import broken
 
 Proto: TypeAlias = TensorProto | SparseTensorProto
 Array: TypeAlias = np.ndarray[Any, Any]
+_LABEL = 100  # characters of the name of a node in those of tensors inside of it
 _LOST = re.compile(r"onnx::\w+|\d+|val_\d+")  # names that exporters of PyTorch give to what they have computed
 _COUNTED = re.compile(r"(\w+?)(_\d+)?")  # `MatMul`, `MatMul_1`: the end of the name of a node
 
 
 @dataclass(frozen=True)
 class Read:
-    """A node that reads a tensor, as which of its inputs, and the name of the tensor that is added to its result."""
+    """A node that reads a tensor, as which of its inputs, and the name of the tensor that is added to its result. The
+    `label` is the name of the node, or its operator and outputs if it has none."""
 
     node: NodeProto
+    label: str
     input: int
     added: str = ""
-
-    @property
-    def label(self) -> str:
-        """The name of the node, or its operator and outputs if it has none."""
-        return self.node.name or f"{self.node.op_type}({', '.join(self.node.output)})"
 
 
 @dataclass
@@ -52,6 +51,7 @@ class OnnxTensors:
     reads: dict[str, list[Read]] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     inner: set[str] = field(default_factory=set)
+    repeated: Counter[str] = field(default_factory=Counter)  # names that inner graphs use again, by their place
 
     def weights(self) -> Iterator[str]:
         """The tensors that are probably weights. Short lists of integers (shapes, axes, indices), scalars and constants
@@ -68,8 +68,7 @@ def tensors_in(path: str | Path, model: ModelProto) -> OnnxTensors:
     found = OnnxTensors()
     _collect(path, model.graph, "", ChainMap(), found)
     for function in model.functions:
-        graph = GraphProto(node=function.node)
-        _collect(path, graph, function.name, ChainMap(), found)
+        _collect(path, GraphProto(node=function.node), function.name[:_LABEL], ChainMap(), found)
     return found
 
 
@@ -96,25 +95,27 @@ def _collect(path: str | Path, graph: GraphProto, place: str, outer: ChainMap[st
             for one, other in (node.input, node.input[::-1]):
                 added |= {other: one} if one in names else {}
     for node in graph.node:
+        label = node.name or f"{node.op_type}({', '.join(node.output)})"
         if node.op_type == "Constant" and node.output and node.output[0] in own:
             found.inner.add(own[node.output[0]])
         elif node.op_type != "Identity":
             after = added.get(node.output[0], "") if node.output else ""
             for number, name in enumerate(node.input):
                 if name in names:
-                    found.reads.setdefault(names[name], []).append(Read(node, number, after))
+                    found.reads.setdefault(names[name], []).append(Read(node, label, number, after))
         for attribute in node.attribute:
             for body in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs):
-                inside = f"{place}/{Read(node, 0).label}.{attribute.name}".lstrip("/")
+                inside = f"{place}/{label[:_LABEL]}.{attribute.name[:_LABEL]}".lstrip("/")
                 _collect(path, body, inside, names, found)
 
 
 def _unique(local: str, place: str, found: OnnxTensors) -> str:
     """The name of a tensor of an inner graph: its own, unless that is taken."""
-    name, number = local, 1
+    name = local
     while name in found.tensors:
-        name = f"{place}/{local}{f'_{number}' if number > 1 else ''}"
-        number += 1
+        base = f"{place}/{local}"
+        found.repeated[base] += 1
+        name = f"{base}_{found.repeated[base]}" if found.repeated[base] > 1 else base
     return name
 
 
@@ -213,7 +214,7 @@ def _by_bias(read: Read) -> str:
 
 def _by_scope(node: str, role: str) -> str:
     """The name of a parameter by the name of the node that reads it; empty if that is in no layer."""
-    *scopes, end = [part for part in node.split("/") if part] or [""]
+    *scopes, end = [part for part in node.split("/") if part and len(node) <= limits.PATH] or [""]
     counted = _COUNTED.fullmatch(end)
     if not scopes or counted is None:
         return ""
