@@ -151,9 +151,11 @@ CONVOLUTION = """Convolution over {over}: a weighted sum of each window, for eac
 
 `x` is [n, channels, {over}], `weight` is [out, channels // groups, *kernel], `bias` is [out].
 Windows start every `stride` elements, over `pad` zeros put on both sides; `dilation` is the step within a window.
-Each may be a list, with a number for each axis. {padding} With `pad="same"`
-there are `size / stride` windows along each axis, rounded up; of an odd number of zeros the one more is put behind, as
-TensorFlow does (PyTorch's `padding="same"`, which needs a stride of 1).
+Each may be a list, with a number for each axis.
+{padding}
+
+With `pad="same"` there are `size / stride` windows along each axis, rounded up; of an odd number of zeros the one more
+is put behind. That is TensorFlow's `SAME`, and PyTorch's `padding="same"`, which needs a stride of 1.
 
     conv{axes}d(x: f32[n, 3{sixteens}], w: f32[8, 3{threes}], pad=1) -> f32[n, 8{sixteens}]
 """
@@ -161,8 +163,10 @@ TRANSPOSED = """The transpose of convolution over {over}: every element adds a w
 
 `x` is [n, channels, {over}], `weight` is [channels, out // groups, *kernel], that of the convolution
 it transposes, `bias` is [out]. Windows start every `stride` elements; `pad` elements are cut off on both sides of the
-result, and `output_pad` are added at its end. Each may be a list, with a number for each axis. {padding} With
-`pad="same"` the result has `size * stride` elements along each axis, as in Keras.
+result, and `output_pad` are added at its end. Each may be a list, with a number for each axis.
+{padding}
+
+With `pad="same"` the result has `size * stride` elements along each axis, as in Keras.
 
     conv_transpose{axes}d(x: f32[n, 8{nines}], w: f32[8, 3{twos}], stride=2) -> f32[n, 3{eighteens}]
 """
