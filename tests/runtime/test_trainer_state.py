@@ -171,7 +171,9 @@ def test_weights_are_whole_unless_they_may_be_partial() -> None:
     ):
         with pytest.raises(CompileError, match="3 of 4 stored tensors are not in the weights") as caught:
             attempt()
-        assert caught.value.diagnostics[0].help == "`partial=True` keeps the stored values of the others"
+        assert caught.value.diagnostics[0].help == (
+            "some are enough for `partial=True`, `wsdl compile --partial` and `wsdl train --partial`"
+        )
         attempt(partial=True)
     x = data()["x"]
     moved = made.session(weights=one, partial=True)(x=x)["logits"] - made.session()(x=x)["logits"]

@@ -209,16 +209,24 @@ def test_copies_in_files_of_weights(suffix: str, tmp_path: Path) -> None:
     arrays = {
         "a": SHARED, "b": np.ascontiguousarray(SHARED.T), "c": SHARED.copy(), "zeros": np.zeros((8, 12), np.float32),
         "more_zeros": np.zeros((8, 12), np.float32), "alike": np.where(SHARED[7, 11] == SHARED, 0, SHARED),
-        "flat": SHARED.reshape(-1), "half": SHARED.astype(np.float16),
+        "flat": SHARED.reshape(-1), "half": SHARED.astype(np.float16), "flags": SHARED > 0,
+        "nan": np.full((8, 12), np.nan, np.float32),
     }  # fmt: skip
     path = str(tmp_path / f"w{suffix}")
     if suffix == ".npz":
-        np.savez(path, allow_pickle=False, **arrays)
+        texts = {"text": np.full(100, "a"), "same_text": np.full(100, "a")}
+        np.savez(path, allow_pickle=False, **arrays, **texts)
     elif suffix == ".pt":
         torch.save({name: torch.from_numpy(array.copy()) for name, array in arrays.items()}, path)
     else:
         save_file(arrays, path)
     assert [copies.names for copies in api.inspect(path).copies] == [("a", "b.T", "c")]
+
+
+def test_copies_in_16_bits(tmp_path: Path) -> None:
+    weight = torch.randn(8, 12).bfloat16()
+    torch.save({"a": weight, "b": weight.T.clone(), "c": weight + 1}, tmp_path / "w.pt")
+    assert [copies.names for copies in api.inspect(tmp_path / "w.pt").copies] == [("a", "b.T")]
 
 
 # -- what lies ---------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from wsdl.ir.inventory import Copies
+from wsdl.ir.types import BYTES
 from wsdl.weights.source import Source, WeightsError
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -37,7 +38,8 @@ def copies_in(source: Source, names: Iterable[str]) -> tuple[Copies, ...]:
 
 def _readable(source: Source, names: Iterable[str]) -> Iterator[tuple[str, Array]]:
     for name in names:
-        if prod(source.info(name).shape) >= SMALLEST:
+        info = source.info(name)
+        if prod(info.shape) >= SMALLEST and info.dtype in BYTES:
             try:
                 yield name, source.read(name)
             except WeightsError:
