@@ -26,7 +26,7 @@ export TOKENIZERS_PARALLELISM := false
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz checkpoints ray faults workers rows vision distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive match byol depth words gan vae bench version release clean
+.PHONY: help demo browser data quick golden test lint fuzz checkpoints ray faults workers rows vision distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive fine-tuning match byol depth words gan vae bench version release clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -118,6 +118,9 @@ study-shakespeare: .venv/dev examples/data/shakespeare/train.npz    ## six layer
 
 study-routing: .venv/dev examples/data/fashion_mnist/train.npz    ## one bank of four matrices in six places, chosen by the input or not (minutes)
 	@$(BIN)/python -m benchmarks.studies.ways routing
+
+fine-tuning: .venv/dev $(MINILM) examples/data/reviews/train.npz    ## MiniLM with a new layer, frozen and then thawed, here and in PyTorch, and its page's table (minutes)
+	@$(BIN)/python -m benchmarks.finetune
 
 match: .venv/dev    ## how much of the tables of published networks `wsdl match` proposes, and the table of docs/load-weights.md (a minute)
 	@$(BIN)/python -m benchmarks.match

@@ -39,11 +39,15 @@ class Network:
         networks.random_statistics(module)
         return module
 
-    def program(self, folder: Path, twin: nn.Module) -> wsdl.Program:
-        """The example with the weights of the twin, written into a folder beside it."""
+    def saved(self, folder: Path, twin: nn.Module) -> Path:
+        """The example in a folder, with the weights of the twin beside it."""
         save = torch.save if self.weights.endswith(".pth") else save_file
         save(twin.state_dict(), folder / self.weights)
-        return wsdl.compile(copy(self.path, folder))
+        return Path(copy(self.path, folder))
+
+    def program(self, folder: Path, twin: nn.Module) -> wsdl.Program:
+        """The same, compiled."""
+        return wsdl.compile(self.saved(folder, twin))
 
 
 NETWORKS = (

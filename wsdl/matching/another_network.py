@@ -11,13 +11,13 @@ LISTED = 6
 
 
 def another_network(proposal: Proposal, file: str, part: str) -> Diagnostic | None:
-    """The error for weights of which few fit the parameters of `part` by name; if nearly all fit by their shapes, that
-    is enough. `None` for others."""
+    """The error for weights of which few fit the parameters of `part` by name; two that are likely count as one that is
+    certain. If nearly all fit by their shapes, that is enough. `None` for others."""
     counts = proposal.counts()
     by_name, total = counts["certain"] + counts["likely"], sum(counts.values()) + len(proposal.left)
     matched = sum(len(line.matches) for line in proposal.lines)
     covered = sum(counts.values()) >= NEARLY_ALL * total and matched >= NEARLY_ALL * (matched + len(proposal.unused))
-    if total and (by_name >= FEW * total or covered):
+    if total and (counts["certain"] + counts["likely"] / 2 >= FEW * total or covered):
         return None
     if not total:
         message = f"{part} has no parameters that weights could fill"

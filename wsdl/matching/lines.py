@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from wsdl.ir.graph import file_path, with_indices
+from wsdl.ir.graph import file_path
 from wsdl.ir.views import View
 from wsdl.matching.matches import Match
 from wsdl.matching.pairing import SURE, Sure
@@ -50,13 +50,7 @@ class Table:
         alike: dict[object, list[Match]] = {}
         for match in matches:
             path = self._below(match.parameter)
-            key = (
-                _NUMBER.sub("0", match.tensor),
-                _INDEX.sub("[]", path),
-                text(match.seen),
-                text(match.part),
-                match.sure,
-            )
+            key = (_NUMBER.sub("0", match.tensor), _INDEX.sub("[]", path), text(match.seen), text(match.part))
             alike.setdefault(key, []).append(match)
         lines = [line for group in alike.values() for line in self._numbered(group)]
         lines = self._by_subtree(self._with_leaves(lines))
@@ -112,7 +106,7 @@ class Table:
             text(first.seen),
             _INDEX.sub(lambda _: f"[{next(in_path)}]", self._below(first.parameter)),
             text(first.part),
-            first.sure,
+            min((match.sure for match in group), key=SURE.index),
             tuple(group),
         )
 
@@ -136,44 +130,35 @@ class Table:
 
     def _by_subtree(self, lines: list[Line]) -> list[Line]:
         """The lines, those of a whole layer as one where all below it is called the same on both sides."""
-        for before, path in sorted(self._roots(lines), key=lambda root: (len(root[0]), len(root[1]))):
-            inside = [line for line in lines if _is_inside(line, before, path)]
-            around = [line for line in lines if not before or line.pattern.startswith(f"{before}.")]
-            is_all = len(inside) == len(lines) and not before and not path
-            if len(inside) < len(around) or not (len(inside) > 2 or is_all):
-                continue
+        roots = {root for line in lines if not line.view and not line.part for root in _roots(line)}
+        for before, path in sorted(roots, key=lambda root: (root[0].count("."), root[0].count("{"), root)):
+            names, target = (".".join(part for part in (root, "{path...}") if part) for root in (before, path))
+            pattern, used = pattern_of(names), {m.tensor for line in lines for m in line.matches}
+            meant = self._meant(names, target)
+            inside = [line for line in lines if not line.view and not line.part and _pairs(line.matches) <= meant]
+            around = {name for name in used if pattern.fullmatch(name)}
             matches = tuple(match for line in inside for match in line.matches)
-            names, target = (".".join(part for part in (p, "{path...}") if part) for p in (before, with_indices(path)))
-            whole = Line(names, "", target, "", min((line.sure for line in inside), key=SURE.index), matches)
-            if self._means(whole):
-                lines = [*(line for line in lines if line not in inside), whole]
+            is_short = len(inside) > 2 or names == target == "{path...}"
+            if is_short and _pairs(matches) == meant and around == {name for name, _ in meant}:
+                sure = min((line.sure for line in inside), key=SURE.index)
+                lines = [*(line for line in lines if line not in inside), Line(names, "", target, "", sure, matches)]
         return lines
-
-    def _roots(self, lines: Iterable[Line]) -> set[tuple[str, str]]:
-        """The layers of file and program below which the names of lines are the same."""
-        roots: set[tuple[str, str]] = set()
-        for line in lines:
-            names, paths = line.pattern.split("."), _as_name(line.path).split(".")
-            for count in range(1, min(len(names), len(paths)) + 1):
-                if names[-count] != paths[-count]:
-                    break
-                roots.add((".".join(names[:-count]), ".".join(paths[:-count])))
-        return {(before, path) for before, path in roots if "{" not in before + path}
 
     def _means(self, line: Line) -> bool:
         """Whether a line matches its tensors and, of others, only those that have no place in the program."""
-        wanted = {(match.tensor, match.parameter) for match in line.matches}
-        pattern = pattern_of(line.pattern)
-        found: set[tuple[str, str]] = set()
+        return self._meant(line.pattern, line.path) == _pairs(line.matches)
+
+    def _meant(self, text: str, target: str) -> set[tuple[str, str]]:
+        """The tensors that a pattern matches and the parameters that they fill, where these exist."""
+        pattern = pattern_of(text)
+        meant: set[tuple[str, str]] = set()
         for name in self._names:
             match = pattern.fullmatch(name)
             if match:
-                path = self._known.get(
-                    f"{file_path(self._target)}.{file_path(_filled_in(line.path, match.groupdict()))}"
-                )
+                path = self._known.get(f"{file_path(self._target)}.{file_path(_filled_in(target, match.groupdict()))}")
                 if path is not None:
-                    found.add((name, path))
-        return found == wanted
+                    meant.add((name, path))
+        return meant
 
 
 def pattern_of(text: str) -> re.Pattern[str]:
@@ -218,15 +203,22 @@ def _affine_parts(text: str) -> tuple[int, str, int]:
     return int(match[1] or 1), match[2], int(f"{match[3] or ''}{match[4] or 0}")
 
 
-def _as_name(path: str) -> str:
-    """A path of a line as a name of its pattern: `blocks[i].up` is `blocks.{i}.up`."""
-    return re.sub(r"\[(\w+)\]", lambda m: f".{m[1]}" if m[1].isdecimal() else f".{{{m[1]}}}", path)
+def _roots(line: Line) -> set[tuple[str, str]]:
+    """The layers of file and program below which the names in a line are the same."""
+    roots: set[tuple[str, str]] = set()
+    for cut in (-1, *(match.start() for match in re.finditer(r"[.\[]", line.path))):
+        rest = re.sub(r"\[(\w+)\]", _part_of_name, line.path[cut + (line.path[cut] == "." or cut < 0) :]).strip(".")
+        if line.pattern == rest or line.pattern.endswith(f".{rest}"):
+            roots.add((line.pattern[: -len(rest) - 1], line.path[: max(cut, 0)]))
+    return roots
 
 
-def _is_inside(line: Line, before: str, path: str) -> bool:
-    name, target = line.pattern, _as_name(line.path)
-    before, path = (f"{root}." if root else "" for root in (before, path))
-    return not line.view and not line.part and name.startswith(before) and target == path + name.removeprefix(before)
+def _part_of_name(index: re.Match[str]) -> str:
+    return f".{index[1]}" if index[1].isdecimal() else f".{{{index[1]}}}"
+
+
+def _pairs(matches: Iterable[Match]) -> set[tuple[str, str]]:
+    return {(match.tensor, match.parameter) for match in matches}
 
 
 def text(view: View) -> str:

@@ -67,9 +67,11 @@ def paired(file: Sequence[Family], program: Sequence[Family], in_order: bool) ->
             file[i],
             program[j],
             found[i, j],
-            _sure((i, j), similar, agreed, rows, columns)
-            if len(file[i].entries) == len(program[j].entries)
-            else "likely",
+            "likely"
+            if len(file[i].entries) > len(program[j].entries)
+            else "certain"
+            if file[i].parts in (program[j].parts, program[j].parts[1:])  # below the name of the model
+            else _sure((i, j), similar, agreed, rows, columns),
         )
         for i, j in sorted(chosen.items(), key=lambda pair: pair[1])
     ]

@@ -147,7 +147,7 @@ def propose(
     filled = _filled(storage, found)
     loads = tuple(
         _load(target, inside, listing, [slot for slot in slots if is_below(slot.path, target)], filled)
-        for target, inside in _by_target(found).items()
+        for target, inside in _by_target(found, root).items()
     )
     tensors_left, parameters_left = unmatched(tensors, parameters, found)
     near = _nearest(tensors_left, parameters_left, listing)
@@ -190,9 +190,11 @@ def _filled(storage: Storage, found: Iterable[Match]) -> set[str]:
     }
 
 
-def _by_target(found: Iterable[Match]) -> dict[str, list[Match]]:
-    """The matches by the innermost layer that has the parameters of all of them: one for each model and each layer of
-    the file."""
+def _by_target(found: Sequence[Match], root: str) -> dict[str, list[Match]]:
+    """The matches by the layer whose table they are in: `root`, where it is one, else for each model and each layer of
+    the file the innermost layer that has the parameters of all of them."""
+    if found and all(match.parameter.startswith(f"{root}.") for match in found):
+        return {root: [*found]}
     by_root: dict[str, list[Match]] = {}
     for match in found:
         by_root.setdefault(match.parameter.split(".")[0], []).append(match)

@@ -129,6 +129,8 @@ class Paths:
         search = _Search(pattern, root, self, Problems() if problems is None else problems, groups, many, tried)
         at: list[Thing] = [root]
         for step in pattern.steps:
+            if many != "*":  # a line of a `load` table: some of the layers of an array may have what it names
+                at = [thing for thing in at if _has(thing, step)] or at
             at = [thing for things in at for thing in _step(things, step, search)]
         matches: list[Match] = []
         for thing in at:
@@ -231,6 +233,11 @@ def _part(thing: Module | list[Module], step: Part, search: _Search) -> Iterator
     else:
         _missing(thing, step, search)
         raise NotFound
+
+
+def _has(thing: Thing, step: Part | Select | ViewCall) -> bool:
+    """Whether a layer has a parameter or layer of this name; true for anything but names of parts of layers."""
+    return not (isinstance(thing, Module) and isinstance(step, Part)) or step.name in {*thing.slots, *thing.children}
 
 
 def _missing(module: Module, step: Part, search: _Search) -> None:
