@@ -198,10 +198,12 @@ def declarations(draw: st.DrawFn) -> str:
     if kind == 1:
         return 'from "./a.wsd" import Encoder, Decoder'
     if kind == 2:
-        mappings = f'{{{END}"a.{{i}}" -> b[i].{{p}}{END}"c" -> d{END}}}'
+        lines = ['"a.{i}" -> b[i].{p}', '"c"[0:2].T -> d_{p}.e', '"{p...}" -> {p...}', 'ignore "e", "*.f"']
+        table = f"{{{END}{END.join(draw(st.lists(st.sampled_from(lines), min_size=1, max_size=3)))}{END}}}"
+        excepted = draw(st.sampled_from(["", f" except {draw(paths())}, {draw(paths())}"]))
         files, at = ['"a"', '["a", "b"]', *STRINGS], ["", ' at "b"']
         source = f"{draw(st.sampled_from(files))}{draw(st.sampled_from(at))}"
-        return f"load {source} into {draw(paths())} {draw(st.sampled_from(['', mappings]))}"
+        return f"load {source} into {draw(paths())}{excepted} {draw(st.sampled_from(['', table]))}"
     if kind == 3:
         return f"freeze {draw(paths())}"
     if kind == 4:

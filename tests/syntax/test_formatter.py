@@ -64,6 +64,14 @@ REWRITES = {
         "block A()(x: [d]) { if a { } else if b { y = 1 } else { z = 2 } }",
         "block A()(x: [d]) {\n    if a { } else if b {\n        y = 1\n    } else {\n        z = 2\n    }\n}\n",
     ),
+    "a list of `for` on a line of its own, before a brace": (
+        "block A()(x: [n]) {\n scan a in x along n with h = [b\n for b in [x]], c = x {\n  emit c\n }\n}",
+        "block A()(x: [n]) {\n    scan a in x along n with h = [b for b in [x]], c = x {\n        emit c\n    }\n}\n",
+    ),
+    "a `load`": (
+        'load "a" into b except c,d fit 0.2{"x".T[0:d]->{p}_e.{q...}\n\nignore "y","z"}',
+        'load "a" into b except c, d fit 0.2 {\n    "x".T[0:d] -> {p}_e.{q...}\n\n    ignore "y", "z"\n}\n',
+    ),
     "a share group": ("share  x{a.w,b.w.T,} for i in 0..3", "share x { a.w, b.w.T } for i in 0..3\n"),
     "a way of sharing": ("share  x  as Delta( rank = 8 ){a,}", "share x as Delta(rank=8) { a }\n"),
     "parameters of a way": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
 from wsdl.diagnostics import Problems, deduplicated
@@ -36,14 +37,14 @@ def check_load(request: LoadRequest, target: Target, targets: Targets, problems:
             '`"layers.{i}.{p}" -> blocks[i].{p}`',
         )
         return
-    is_parameter = not modules and not target.layers
-    if is_parameter and (request.mappings or request.exceptions):
-        what = "a table" if request.mappings else "`except`"
+    is_array, is_parameter = len(modules) > 1, not modules and not target.layers
+    if (request.mappings and is_parameter) or (request.exceptions and (is_parameter or is_array)):
+        what = "`except`" if request.exceptions else "a table"
         problems.error(
             "E0505",
             request.target.span,
             f"the target of {what} must be a layer",
-            "a parameter",
+            "a parameter" if is_parameter else "an array of layers",
             help=f"name the layer around it, and start the paths of {what} there",
         )
         return
@@ -53,7 +54,7 @@ def check_load(request: LoadRequest, target: Target, targets: Targets, problems:
     reported = Problems()  # an error often occurs in every line of a table
     for mapping in request.mappings:
         with suppress(NotFound):
-            _check_mapping(mapping, request, len(modules) > 1, targets, reported)
+            _check_mapping(mapping, request, is_array, targets, reported)
     for problem in deduplicated(reported):
         problems.add(problem)
 
@@ -95,6 +96,15 @@ def _check_mapping(
 
 def _check_placeholders(mapping: LoadMapping, problems: Problems) -> bool:
     """Whether the placeholders of both sides belong together; reports it if not."""
+    if odd := re.search(r"\{[^}]*\}|[*{}]", PLACEHOLDER.sub("", mapping.pattern)):
+        problems.error(
+            "E0505",
+            mapping.pattern_span,
+            f"`{odd[0]}` is no placeholder",
+            "in the name",
+            help="write `{p}` for one part of a name, `{path...}` for several, and `{i}` for a number, `blocks[i]`",
+        )
+        return False
     in_pattern = dict(PLACEHOLDER.findall(mapping.pattern))
     in_path = {n: dots for step in mapping.path if isinstance(step, Part) for n, dots in PLACEHOLDER.findall(step.name)}
     of_views = {name for step in mapping.views if isinstance(step, SelectAt) for name in step.names()}
@@ -104,7 +114,8 @@ def _check_placeholders(mapping: LoadMapping, problems: Problems) -> bool:
             "E0505",
             mapping.path_span,
             f"the target uses `{name}`, which is not in the pattern",
-            help=f"write `{{{name}}}` at its position in the names of the file",
+            help=f"write `{{{name}}}` at its position in the names of the file"
+            + ("" if name in in_path else f", or declare the constant: `let {name} = …`"),
         )
         return False
     for name in sorted(of_views - in_pattern.keys() - of_path):

@@ -42,9 +42,10 @@ _OPERATORS = frozenset(("=", "+", "-", "*", "/", "%", "@", "**", "//", "|>", "an
     ">=",
 }
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
-# A line that begins like this begins a statement, whatever bracket is open before it; `for` without `{` is of a list.
+# A line that begins like this begins a statement, whatever bracket is open before it; `for` without `{`, or with an
+# unmatched `]` before that, is of a list.
 _STATEMENT = re.compile(
-    r"(?:let|param|share|if|return|emit)\b(?!\s*[=,)])|for\b[^\n]*\{"
+    r"(?:let|param|share|if|return|emit)\b(?!\s*[=,)])|for\b(?:[^\n\[\]]|\[[^\n\[\]]*\])*\{"
     r"|(?:layer|state|limit|metric|weight)\s+[^\W\d]\w*\s*[\[=:]|(?:block|model|train|optimizer)\s+[^\W\d]\w*\s*\("
     r"|train\s+[^\W\d]\w*\s+of\s+[^\W\d]\w*\s*\(|(?:turns|mix|variant\s+[^\W\d]\w*)\s*\{|(?:from|load)\s*\"|load\s*\[\s*\"|loss\s+(?!(?:and|or|for|except)\b)[^\W\d]"
 )

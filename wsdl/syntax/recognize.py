@@ -55,7 +55,7 @@ _FORMS = {
     "freeze": "`freeze encoder, head.bias` or `freeze encoder eval`",
     "limit": "`limit params 100_000`",
     "require": '`require d % heads == 0, "heads must divide the width"`',
-    "load": '`load "file.safetensors" into encoder { "name" -> path }` or `load online into target`',
+    "load": '`load "file.safetensors" into encoder except head { "name" -> path }` or `load online into target`',
     "from": '`from "./file.wsd" import Name`',
     "for": "`for i in 0..12 { … }`",
     "if": "`if condition { … } else { … }`",
@@ -211,7 +211,7 @@ def _found(stuck: Stuck) -> str:
 
 def _expected(expected: Collection[str]) -> str:
     """The accepted terminals in words: `a value`, "`,` or `)`"."""
-    rest = set(expected)
+    rest = set(expected) - {"PLACEHOLDER"}  # which is a name
     phrases = []
     if rest >= _BEGINS_STATEMENT:
         phrases.append("a statement" if "RETURN" in rest else "a declaration")
