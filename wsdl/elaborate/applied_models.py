@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from wsdl.diagnostics import Label
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.apply import bind
-from wsdl.elaborate.arguments import Callee, Wording, match
+from wsdl.elaborate.arguments import Callee, Wording, collected, match
+from wsdl.elaborate.arrays import is_array
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import run
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
@@ -57,18 +57,19 @@ def _inputs(
     names = [declared.name.text for declared in node.inputs]
     usage = f"it is applied to `({', '.join(i.span.text for i in node.inputs)})`"
     wording = Wording(f"`{node.name.text}`", usage, noun="input", takes="is applied to")
+    array = bool(node.inputs) and node.inputs[-1].count is not None
+    arguments = collected(arguments, len(names), into_list=array, single=True)
     bound, complete = match(Callee(names, names, lambda: wording), arguments, span, context)
     if not complete or any(has_poison(argument.item) for argument in bound.values()):
         return None
     for declared in node.inputs:
         argument = bound[declared.name.text]
-        if declared.count is not None:
-            message = f"`{node.name.text}` has an array of inputs, and can't be applied"
-            label = Label(declared.span, "an array")
-            context.error("E0244", span, message, labels=[label], help="apply the layers that it applies")
-            return None
         if argument.name is not None:
             context.references.add(argument.name.span, declared.name.span)
+        if declared.count is not None:
+            if not is_array(declared, argument, node, context):
+                return None
+            continue
         item = as_tensor(argument, context.where.dtype, context)
         if item is None:
             message = f"`{declared.name.text}` of `{node.name.text}` must be a tensor, not {describe(argument.item)}"

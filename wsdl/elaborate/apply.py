@@ -6,7 +6,8 @@ import re
 
 from wsdl.diagnostics import Label, limits
 from wsdl.diagnostics.span import Span
-from wsdl.elaborate.arguments import Callee, Wording, match
+from wsdl.elaborate.arguments import Callee, Wording, collected, match
+from wsdl.elaborate.arrays import count_matches, is_array
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate, run
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
@@ -77,20 +78,30 @@ def bind(node: tree.Block | tree.Model, inputs: dict[str, ArgumentValue], signat
     after run-time checks of the relations that the signature could not decide. `False` after reporting an error."""
     frame, context = signature.frame, signature.context
     for declared in node.inputs:
-        argument, known = inputs[declared.name.text], set(signature.places)
-        frame.names[declared.name.text] = argument.item
-        if isinstance(argument.item, Value):
-            what = f"`{declared.name.text}` of `{node.name.text}`"
-            if not signature.match(declared.type, argument.item.type, argument.span, what):
+        name, argument = declared.name.text, inputs[declared.name.text]
+        frame.names[name] = argument.item
+        if isinstance(argument.item, list) and not count_matches(declared, argument, signature):
+            return False
+        for i, value in enumerate(_tensors(argument.item)):
+            known = set(signature.places)
+            what = f"`{name}{f'[{i}]' if isinstance(argument.item, list) else ''}` of `{node.name.text}`"
+            if not signature.match(declared.type, value.type, argument.span, what):
                 return False
-            frame.sources.update(dict.fromkeys(signature.places.keys() - known, argument.item))
+            frame.sources.update(dict.fromkeys(signature.places.keys() - known, value))
     for declared in node.inputs:
-        argument = inputs[declared.name.text]
+        name, argument = declared.name.text, inputs[declared.name.text]
         if isinstance(argument.item, Value):
             value = assumed(argument.item, signature, argument.span, context)
-            frame.names[declared.name.text] = value
-            frame.declared[declared.name.text] = value, declared.type
+            frame.names[name] = value
+            frame.declared[name] = value, declared.type
+        elif isinstance(argument.item, list):
+            frame.names[name] = [assumed(v, signature, argument.span, context) for v in _tensors(argument.item)]
     return True
+
+
+def _tensors(item: Item) -> list[Value]:
+    """The tensors of an input: of an array all of them."""
+    return [value for value in (item if isinstance(item, list) else [item]) if isinstance(value, Value)]
 
 
 def _called(layer: Layer) -> str:
@@ -124,6 +135,8 @@ def _matched(
         if argument.name is not None and argument.name.text in configuration:
             _report_configuration(argument, layer, context)
             return None
+    array = bool(block.inputs) and block.inputs[-1].count is not None
+    arguments = collected(arguments, len(block.inputs), into_list=array, single=True)
     bound, complete = match(_callee(layer, arguments), arguments, span, context)
     if not complete:
         return None
@@ -136,6 +149,10 @@ def _matched(
         if has_poison(bound[name].item):
             continue
         item, optional = bound[name].item, declared.default is not None
+        if declared.count is not None and item is not None:
+            if not is_array(declared, bound[name], block, context):
+                return None
+            continue
         if (item is None and not optional) or not _is_input(item, declared, optional):
             context.error(
                 "E0225",
@@ -194,7 +211,7 @@ def _inputs(block: tree.Block) -> str:
 def _float_dtype(block: tree.Block, inputs: dict[str, ArgumentValue]) -> DType | None:
     """The default dtype in a block's body: that of its first input declared without a dtype."""
     for declared in block.inputs:
-        item = inputs[declared.name.text].item
-        if declared.type.dtype is None and isinstance(item, Value) and item.type.dtype in FLOATS:
-            return item.type.dtype
+        for value in _tensors(inputs[declared.name.text].item)[:1]:
+            if declared.type.dtype is None and value.type.dtype in FLOATS:
+                return value.type.dtype
     return None

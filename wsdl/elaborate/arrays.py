@@ -9,6 +9,7 @@ from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, as_int, describe, has_poison
 from wsdl.elaborate.report import TooMuch
+from wsdl.elaborate.signatures import Signature
 from wsdl.ir.graph import Value
 from wsdl.syntax import tree
 
@@ -31,6 +32,45 @@ def array_size(node: tree.Expression, what: str, frame: Frame, context: Context,
         context.error("E0602", node.span, message, f"at most {limits.REPETITIONS:,} are allowed", help=help)
         raise TooMuch
     return count
+
+
+def is_array(declared: tree.Input, argument: ArgumentValue, block: tree.Block | tree.Model, context: Context) -> bool:
+    """Whether the argument of an array of inputs is a list of tensors; reports it if not."""
+    items = argument.item
+    if isinstance(items, list) and items and all(isinstance(item, Value) for item in items):
+        return True
+    wrong = next((i for i in items if not isinstance(i, Value)), None) if isinstance(items, list) else items
+    given = "an empty list" if items == [] else describe(items if not isinstance(items, list) else wrong)
+    contains = "must contain tensors" if isinstance(items, list) and items else "must be a list of tensors"
+    context.error(
+        "E0225",
+        argument.span,
+        f"`{declared.name.text}` of `{block.name.text}` {contains}, not {given}",
+        help=f"it is declared `{declared.span.text}`",
+    )
+    return False
+
+
+def count_matches(declared: tree.Input, argument: ArgumentValue, signature: Signature) -> bool:
+    """Bind the name of the number of an array's tensors, or compare the number with the declared one; `False` after
+    reporting that they differ."""
+    frame, context, count = signature.frame, signature.context, declared.count
+    assert count is not None
+    assert isinstance(argument.item, list)
+    given = len(argument.item)
+    if isinstance(count, tree.Name) and not signature.is_known(count):
+        frame.names[count.text] = given
+        return True
+    wanted = array_size(count, "inputs", frame, context)
+    if wanted is not None and wanted != given:
+        context.error(
+            "E0244",
+            argument.span,
+            f"`{declared.name.text}` is an array of {wanted} tensors, not of {given}",
+            labels=[] if declared.span.source.is_standard else [Label(declared.span, "declared here")],
+            help=f"it is declared `{declared.span.text}`" if declared.span.source.is_standard else None,
+        )
+    return wanted == given
 
 
 def spread(

@@ -74,6 +74,7 @@ def _meant(name: str, bound: list[str]) -> str | None:
 
 
 ANY = "any"  # in the signature of a block: any dtype
+ANY_SIZE = "_"  # in a signature: any size, each time another
 
 
 def unknown_dtype(node: tree.Name, problems: Problems) -> None:

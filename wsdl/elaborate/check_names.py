@@ -147,19 +147,11 @@ class _Body:
             )
 
     def array(self, node: tree.Input | tree.Output, owner: tree.Block | tree.Model) -> None:
-        """The size of an array of inputs or results, which models have."""
+        """The size of an array of inputs or results. A free name in the inputs of a block is their number."""
         if node.count is None:
             return
-        if isinstance(owner, tree.Block):
-            kind = "inputs" if isinstance(node, tree.Input) else "results"
-            self.problems.error(
-                "E0244",
-                node.span,
-                f"a block has no array of {kind}",
-                "only a model has",
-                labels=[Label(owner.name.span, "a block")],
-                help="apply the block to each element, in a `for` of the model",
-            )
+        if isinstance(node.count, tree.Name) and isinstance(owner, tree.Block) and isinstance(node, tree.Input):
+            self.bound.setdefault(node.count.text, (node.count.span,))
         self.expression(node.count)
 
     def configuration_type(self, kind: tree.Name) -> None:

@@ -28,6 +28,9 @@ def finish(frame: Frame, signature: Signature, outputs: Outputs, what: str, cont
         return None
     if any(has_poison(result.item) for result in frame.results) or not _ordered(frame, outputs, what, context):
         return None
+    first = frame.results[0]
+    if outputs is None and len(frame.results) == 1 and isinstance(first.item, list):  # an array, of undeclared length
+        frame.results = [ArgumentValue(None, item, first.span) for item in first.item]
     outputs, results = spread(outputs, frame, what, context)
     if any(has_poison(result.item) for result in results):
         return None

@@ -6,7 +6,7 @@ import re
 
 from wsdl.diagnostics import Label, limits
 from wsdl.diagnostics.span import Span
-from wsdl.elaborate.bound_names import ANY, unknown_dtype
+from wsdl.elaborate.bound_names import ANY, ANY_SIZE, unknown_dtype
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import Frame, Item, as_dim, describe, has_poison
@@ -152,7 +152,7 @@ class Signature:
         if node.name is None:
             known = self.leading
             self.leading = actual if known is None else known
-        elif self._known(node.name):
+        elif self.is_known(node.name):
             sizes = _rest_of(node.name, self.frame, self.context)
             known = tuple(size for size in sizes if size is not None)
             if len(known) < len(sizes):
@@ -189,7 +189,9 @@ class Signature:
         actual = whole.shape[axis]
         assert not isinstance(node, tree.Ellipsis)
         names = self.frame.names
-        if isinstance(node, tree.Name) and not self._known(node):
+        if isinstance(node, tree.Name) and node.text == ANY_SIZE:
+            return True
+        if isinstance(node, tree.Name) and not self.is_known(node):
             names[node.text] = simplest(actual)
             self.places[node.text] = (span, what)
             return True
@@ -244,12 +246,13 @@ class Signature:
             help=_declared(type_, what),
         )
 
-    def _known(self, node: tree.Name) -> bool:
+    def is_known(self, node: tree.Name) -> bool:
+        """Whether a name is bound already: by another input, by the configuration, by the file."""
         return node.text in self.frame.names or node.text in self.frame.scope.definitions
 
     def _solve(self, node: tree.Expression, actual: Dim) -> tuple[tree.Name, int | Dim] | None:
         """Solve for one free name in sums and products: `2 * h` and 28 give h = 14."""
-        free = [n for n in names_in(node) if not self._known(n)]
+        free = [n for n in names_in(node) if not self.is_known(n)]
         if len({n.text for n in free}) != 1 or isinstance(node, tree.Name):
             return None
         name = free[0]
