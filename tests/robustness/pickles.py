@@ -60,6 +60,14 @@ def state(weight: bytes | None = None, **more: bytes) -> bytes:
     return dictionary({**whole, **more})
 
 
+def array(content: bytes, shape: Any = (3, 4), dtype: str = "f4") -> bytes:
+    """An array of NumPy, whose bytes are in the pickle."""
+    kind = call("numpy", "dtype", plain(dtype), plain(False), plain(True)) + b"(" + plain(3) + plain("<") + b"tb"
+    made = call("numpy.core.multiarray", "_reconstruct", name("numpy", "ndarray"), plain((0,)), plain("b"))
+    data = b"B" + struct.pack("<I", len(content)) + content
+    return made + b"(" + plain(1) + plain(shape) + kind + plain(False) + data + b"tb"
+
+
 STORED = {str(i): array.tobytes() for i, array in enumerate(WEIGHTS.values())}
 
 
@@ -129,6 +137,9 @@ LIES = {
     "a hundred thousand lists in each other": b"]" * 100_000 + state() + b"a" * 100_000,
     "a name without end": dictionary({"a" * 20_000: dictionary({"w": tensor()})}),
     "a function for all arguments": state(call("torch._tensor", "_rebuild_from_type_v2", plain(1))),
+    "an array of fewer bytes": state(array(bytes(44))),
+    "an array of negative size": state(array(bytes(48), (-3, -4))),
+    "an array without end": state(array(bytes(48), (2**40, 2**40), "f8")),
     "no tensors": dictionary({"config": HARMFUL["an object with a state"]}),
     "nothing": plain(None),
 }

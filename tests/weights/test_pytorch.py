@@ -121,6 +121,25 @@ def test_tensors_that_are_not_plain(tmp_path: Path) -> None:
             source.read(name)
 
 
+@pytest.mark.parametrize("protocol", [2, 5])
+def test_arrays_of_numpy(protocol: int, tmp_path: Path) -> None:
+    """They are in the pickle itself."""
+    whole = np.arange(24, dtype=np.float32).reshape(4, 6)
+    arrays: dict[str, np.ndarray[Any, Any]] = {
+        "plain": whole, "fortran": np.asfortranarray(whole), "half": whole.astype(np.float16),
+        "ints": whole.astype(np.int64), "flags": whole > 3, "nothing": whole[:0],
+    }  # fmt: skip
+    others = {"number": np.float32(2), "texts": np.array(["a"]), "objects": np.array([{}]), "big": whole.astype(">f4")}
+    torch.save({**arrays, **others, "tensor": torch.ones(3)}, tmp_path / "m.pt", pickle_protocol=protocol)
+    source = open_source(tmp_path / "m.pt")
+    assert source.tensors.keys() == {*arrays, "texts", "big", "tensor"}
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(source.read(name), array)
+        assert source.read(name).dtype == array.dtype
+    with pytest.raises(WeightsError):
+        source.read("big")
+
+
 def test_a_tensor_of_an_unknown_class(tmp_path: Path) -> None:
     """Its name says what it is; the others are read."""
     for weight, what in {

@@ -85,7 +85,7 @@ def _stored_once(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[st
 def _check(path: str | Path, name: str, tensor: Tensor, places: Places) -> None:
     """Raises `WeightsError` if the file doesn't have the bytes of a tensor."""
     storage = tensor.storage
-    if storage is None or tensor.last < 0:
+    if storage is None or storage.content is not None or tensor.last < 0:
         return
     place = places.get(storage.key)
     if place is None:
@@ -106,9 +106,11 @@ def _read(path: str | Path, name: str, tensor: Tensor, places: Places) -> Any:
     dtype = numpy_dtype(info.dtype)
     if tensor.last < 0:
         return np.zeros(info.shape, dtype)
-    place = places[storage.key]
     first, elements = storage.first * storage.width + tensor.offset * dtype.itemsize, tensor.last + 1 - tensor.offset
-    if place.entry:
+    place = places.get(storage.key, Place(0, 0))
+    if storage.content is not None:
+        flat = np.frombuffer(storage.content, dtype, elements, first)
+    elif place.entry:
         with zipfile.ZipFile(path) as archive:
             content = archive.read(place.entry)
         flat = np.frombuffer(content, dtype, elements, first)

@@ -34,12 +34,14 @@ _STORAGES = {
 
 @dataclass(frozen=True)
 class Storage:
-    """The bytes `key` of a file, as PyTorch's `dtype`; `first` is the element at which it begins there."""
+    """The bytes `key` of a file, as PyTorch's `dtype`; `first` is the element at which it begins there. The bytes of an
+    array of NumPy are in the pickle, `content`."""
 
     key: str
     dtype: str
     elements: int
     first: int = 0
+    content: bytes | None = None
 
     @property
     def width(self) -> int:
@@ -178,6 +180,10 @@ def _first(value: Any = (), *rest: Any) -> Any:
     return value
 
 
+def _no_bytes() -> bytes:
+    return b""
+
+
 def _encoded(text: str, encoding: Any = "") -> bytes:
     return text.encode("latin-1")  # how pickles of protocol 2 write bytes
 
@@ -198,8 +204,48 @@ FUNCTIONS: Functions = {
     "collections.Counter": _dictionary,
     "builtins.set": _first,
     "__builtin__.set": _first,
+    "builtins.bytes": _no_bytes,
+    "__builtin__.bytes": _no_bytes,
     "_codecs.encode": _encoded,
 }
+
+
+# -- arrays of NumPy ---------------------------------------------------------------------------------------------------
+
+_KINDS = {
+    "f2": "float16", "f4": "float32", "f8": "float64", "i1": "int8", "i2": "int16", "i4": "int32", "i8": "int64",
+    "u1": "uint8", "b1": "bool", "u2": "uint16", "u4": "uint32", "u8": "uint64", "c8": "complex64", "c16": "complex128",
+}  # fmt: skip
+
+
+def _array(value: Object) -> Tensor | None:
+    """An array of NumPy as a tensor; `None` for other objects, and for arrays of objects."""
+    name = str(value.of).replace("numpy._core.", "numpy.core.") if isinstance(value.of, Global) else ""
+    content = dtype = shape = None
+    fortran: Any = False
+    match name, value.state, value.arguments:
+        case "numpy.core.multiarray._reconstruct", (_, shape, dtype, fortran, content), _:
+            pass
+        case "numpy.core.numeric._frombuffer", _, (content, dtype, shape, order):
+            fortran = order == "F"
+    match content, dtype:
+        case bytes() | bytearray(), Object(arguments=(str(kind), *_), state=(_, str(order), *_)):
+            return _tensor_of_array(bytes(content), f"{order}{kind}", shape, bool(fortran))
+    return None
+
+
+def _tensor_of_array(content: bytes, dtype: str, shape: Any, fortran: bool) -> Tensor:
+    """A tensor whose bytes are in the pickle; `dtype` is NumPy's, such as `<f4`."""
+    if not are_sizes(shape):
+        raise InvalidPickle("an array with invalid sizes")
+    known = _KINDS.get(dtype.lstrip("<|="))
+    if known is None:
+        return _unreadable(f"NumPy {dtype}", shape)
+    strides, step = [0] * len(shape), 1
+    for axis in range(len(shape)) if fortran else reversed(range(len(shape))):
+        strides[axis], step = step, step * shape[axis]
+    storage = Storage("", known, len(content) // width_of(known), content=content)
+    return _checked(storage, known, 0, shape, tuple(strides))
 
 
 # -- names of tensors --------------------------------------------------------------------------------------------------
@@ -266,6 +312,9 @@ def _children(value: Any) -> Iterator[tuple[str, Any]]:
         for place, child in enumerate(value):
             yield str(place), child
     elif isinstance(value, Object):
+        if (array := _array(value)) is not None:
+            yield "", array
+            return
         yield from _children(value.entries)
         yield from _children(value.items)
         if isinstance(value.state, dict) and "_modules" in value.state:
