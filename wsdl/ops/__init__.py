@@ -13,6 +13,7 @@ from wsdl.ops import (
     dropout,
     einsum,
     elementwise,
+    fourier,
     functions,
     gradient,
     grid_sample,
@@ -44,8 +45,8 @@ from wsdl.ops._errors import OpError, collecting_assumptions
 FAMILIES = (
     elementwise, functions, activations, matmul, einsum, reduce, cumulative, distribution, shape, movement, pad,
     creation, index, sort, scatter, segment, partition, conv, conv_gradients, unfold, pool, adaptive_pool, resize,
-    resize_matrix, grid_sample, nms, norm, batch_norm, attention, spectral, loss, loss_pairs, dropout, random, gradient,
-    recurrent,
+    resize_matrix, grid_sample, nms, norm, batch_norm, attention, spectral, fourier, loss, loss_pairs, dropout, random,
+    gradient, recurrent,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "NAMED", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]

@@ -13,6 +13,7 @@ from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
 from wsdl.ops._lowering import cast_to, unsqueezed
 from wsdl.ops._rules import agreed, floating, one_of, same_dtype
 from wsdl.ops.build import Build
+from wsdl.ops.fourier import framed, half, is_worth_it, transformed, transformed_back
 from wsdl.ops.mel_filters import SCALES, mel_filters
 
 WINDOWS = {"hann": (0.5, 0.5), "hamming": (0.54, 0.46), "ones": (1.0, 0.0)}  # a - b * cos(2 * pi * i / length)
@@ -28,6 +29,17 @@ def window_of(name: str, length: int, n_fft: int) -> list[float]:
     return [0.0] * before + inside + [0.0] * (n_fft - length - before)
 
 
+def factors_of(
+    n_fft: int, win_length: int, window: str, normalized: bool, inverse: bool
+) -> tuple[list[float], list[float]]:
+    """What each element of a frame is multiplied with, and each bin: those of the `inverse` are divided by `n_fft`, and
+    doubled where a bin stands for two."""
+    root, shape = sqrt(n_fft) if normalized else 1.0, window_of(window, win_length, n_fft)
+    if not inverse:
+        return [w / root for w in shape], [1.0] * half(n_fft)
+    return shape, [(1.0 if 2 * k % n_fft == 0 else 2.0) * root / n_fft for k in range(half(n_fft))]
+
+
 class SpectralBasis(
     Rules,
     name="spectral_basis",
@@ -39,8 +51,7 @@ class SpectralBasis(
 ):
     """The windowed waves of a Fourier transform, the cosines, then the negative sines, [2 * bins, 1, n_fft].
 
-    The weight of a convolution. ONNX Range, Mod and Gather. Those of the `inverse` are divided by `n_fft`, and doubled
-    where a bin stands for two.
+    The weight of a convolution, with the factors of `factors_of`. ONNX Range, Mod and Gather.
     """
 
     n_fft: int
@@ -50,25 +61,15 @@ class SpectralBasis(
     inverse: bool = False
     dtype: DType = "f32"
 
-    @property
-    def bins(self) -> int:
-        return self.n_fft // 2 + 1
-
     def infer(self) -> TensorType:
-        return TensorType.of(self.dtype, [2 * self.bins, 1, self.n_fft])
+        return TensorType.of(self.dtype, [2 * half(self.n_fft), 1, self.n_fft])
 
     def factors(self) -> tuple[list[float], list[float]]:
-        """Of each element of the window, and of each bin."""
-        root = sqrt(self.n_fft) if self.normalized else 1
-        window = window_of(self.window, self.win_length, self.n_fft)
-        if not self.inverse:
-            return [w / root for w in window], [1.0] * self.bins
-        halves = [1.0 if 2 * k % self.n_fft == 0 else 2.0 for k in range(self.bins)]
-        return window, [half * root / self.n_fft for half in halves]
+        return factors_of(self.n_fft, self.win_length, self.window, self.normalized, self.inverse)
 
     def reference(self, np: NumPy) -> Array:
         window, bins = map(np.array, self.factors())
-        angles = 2 * np.pi / self.n_fft * (np.arange(self.bins)[:, None] * np.arange(self.n_fft) % self.n_fft)
+        angles = 2 * np.pi / self.n_fft * (np.arange(half(self.n_fft))[:, None] * np.arange(self.n_fft) % self.n_fft)
         waves = np.concatenate([bins[:, None] * np.cos(angles), -bins[:, None] * np.sin(angles)])
         return (waves * window)[:, None]
 
@@ -77,7 +78,7 @@ class SpectralBasis(
         the basis once, when it loads the file."""
         window, bins = self.factors()
         zero, one, count = (e.constant(number, "i64") for number in (0, 1, self.n_fft))
-        rows = unsqueezed(e, e.node("Range", zero, e.constant(self.bins, "i64"), one), 1)
+        rows = unsqueezed(e, e.node("Range", zero, e.constant(half(self.n_fft), "i64"), one), 1)
         at = e.node("Mod", e.node("Mul", rows, e.node("Range", zero, count, one)), count)
         angles = [2 * pi * i / self.n_fft for i in range(self.n_fft)]
         tables = [e.constant([wave(a) for a in angles], "f32") for wave in (cos, lambda a: -sin(a))]
@@ -116,9 +117,15 @@ class _Spectral(Rules):
                 up_to = "at least 1" if most is None else f"from 1 to {most}, as `n_fft` is"
                 raise OpError(f"`{name}` must be {up_to}, but is {value}", argument=name, code="E0414")
 
-    def basis(self, b: Build, inverse: bool, x: TensorType) -> Value:
+    def basis(self, b: Build, x: TensorType, *, inverse: bool) -> Value:
         options = {"normalized": self.normalized, "inverse": inverse, "window": self.window, "dtype": x.dtype}
         return b("spectral_basis", n_fft=self.n_fft, win_length=self.length_of_window(), **options)
+
+    def factors(self, b: Build, x: TensorType, *, inverse: bool) -> tuple[Value, Value]:
+        """Of the elements of a frame, [n_fft], and of the bins, [n_fft // 2 + 1, 1]."""
+        of_elements, of_bins = factors_of(self.n_fft, self.length_of_window(), self.window, self.normalized, inverse)
+        columns = [[number] for number in of_bins]
+        return b("constant", value=of_elements, dtype=x.dtype), b("constant", value=columns, dtype=x.dtype)
 
 
 class Stft(_Spectral, name="stft", half="expanded", mixes={"x": [-1]}):
@@ -127,7 +134,7 @@ class Stft(_Spectral, name="stft", half="expanded", mixes={"x": [-1]}):
     A frame is `n_fft` elements, every `hop_length` elements (by default `n_fft // 4`), times a periodic window: `hann`,
     `hamming` or `ones`, of `win_length` elements in its middle. With `center`, frame i is around element `i *
     hop_length`, and `x` is padded at its ends as `pad_mode` says (`pad`). `normalized` divides by the root of `n_fft`.
-    PyTorch's `stft`, whose complex numbers are `torch.complex(re, im)`. ONNX Conv.
+    PyTorch's `stft`, whose complex numbers are `torch.complex(re, im)`. ONNX Conv; MatMul for long frames.
 
         stft(x: f32[n, 400], n_fft=64) -> f32[n, 33, 26], f32[n, 33, 26]
     """
@@ -157,16 +164,22 @@ class Stft(_Spectral, name="stft", half="expanded", mixes={"x": [-1]}):
         if self.center:
             sides = [self.n_fft // 2] * 2
             lines = b("pad", lines, widths=[[0, 0], [0, 0], sides], mode=self.pad_mode)
-        spectra = b("conv1d", lines, self.basis(b, False, x.type), stride=self.hop())
+        frames = self.infer(x.type)[0].shape[-1]
+        if is_worth_it(self.n_fft, self.hop()):
+            window, _ = self.factors(b, x.type, inverse=False)
+            spectra = transformed(b, b("mul", framed(b, lines, self.n_fft, self.hop(), frames), window))
+        else:
+            spectra = b("conv1d", lines, self.basis(b, x.type, inverse=False), stride=self.hop())
         parts = b.all("split", spectra, parts=2, axis=1)
-        return [b("reshape", part, shape=[*rest, *part.type.shape[1:]]) for part in parts]
+        return [b("reshape", part, shape=[*rest, half(self.n_fft), frames]) for part in parts]
 
 
 class Istft(_Spectral, name="istft", half="expanded", mixes={"re": [-2, -1], "im": [-2, -1]}):
     """The inverse of `stft`, from real and imaginary parts `[..., n_fft // 2 + 1, frames]`: `[..., length]`.
 
     Overlapping frames, each times the window again, are added, and divided by the sum of the squared windows. Without
-    `length` the result ends with the last whole hop. PyTorch's `istft`. ONNX ConvTranspose.
+    `length` the result ends with the last whole hop. PyTorch's `istft`. ONNX ConvTranspose; MatMul
+    and Col2Im for long frames.
 
         istft(re: f32[n, 33, 26], im: f32[n, 33, 26], n_fft=64) -> f32[n, 400]
     """
@@ -206,8 +219,16 @@ class Istft(_Spectral, name="istft", half="expanded", mixes={"re": [-2, -1], "im
 
     def expand(self, b: Build, re: Value, im: Value) -> Value:
         *rest, bins, frames = re.type.shape
-        spectra = b("reshape", b("concat", [re, im], axis=re.type.rank - 2), shape=[product(rest), 2 * bins, frames])
-        added = b("conv_transpose1d", spectra, self.basis(b, True, re.type), stride=self.hop())
+        both = b("reshape", b("stack", [re, im], axis=re.type.rank - 2), shape=[product(rest), 2, bins, frames])
+        if is_worth_it(self.n_fft, self.hop()):
+            of_elements, of_bins = self.factors(b, re.type, inverse=True)
+            windowed = b("mul", transformed_back(b, b("mul", both, of_bins), self.n_fft), of_elements)
+            size = (frames - 1) * self.hop() + self.n_fft
+            columns = b("permute", windowed, axes=[0, 2, 1])
+            added = b("fold", columns, size=[size], kernel=[self.n_fft], stride=self.hop())
+        else:
+            spectra = b("reshape", both, shape=[product(rest), 2 * bins, frames])
+            added = b("conv_transpose1d", spectra, self.basis(b, re.type, inverse=True), stride=self.hop())
         squares = [w * w for w in window_of(self.window, self.length_of_window(), self.n_fft)]
         window = b("constant", value=[[squares]], dtype=re.type.dtype)
         ones = b("ones", shape=[1, 1, frames], dtype=re.type.dtype)

@@ -66,6 +66,12 @@ CASES = [
     stft("f32[40]", n_fft=16, pad_mode="constant"),
     *(istft(f"f32[{rows}{bins(o['n_fft'])}, 9]", **o) for rows in ("", "2, ") for o in CONFIGURED),
     *(istft("f32[2, 9, 8]", n_fft=16, length=length) for length in (25, 28, 33, 40)),
+    stft("f32[700]", n_fft=512),  # in two steps
+    stft("f32[2, 900]", n_fft=600, hop_length=240, win_length=500, normalized=True, center=False),
+    istft("f32[257, 3]", n_fft=512),
+    istft("f32[2, 301, 4]", n_fft=600, hop_length=120, normalized=True, length=500),
+    case("fourier_step", n_fft=6, step=1, torch=lambda: steps(6)[0]),
+    case("fourier_step", n_fft=6, step=2, torch=lambda: steps(6)[1]),
     case("spectral_basis", n_fft=6, win_length=4, window="hann", torch=lambda: basis(6, 4)),
     mel("f32[2, 33, 5]", n_mels=8, sample_rate=16000),
     mel("f32[65, 3]", n_mels=20, sample_rate=8000, mel_scale="slaney", norm="slaney"),
@@ -73,6 +79,16 @@ CASES = [
     case("mel_filters", bins=33, n_mels=4, sample_rate=16000.0, f_min=0.0, f_max=8000.0, mel_scale="htk", norm=None,
          torch=lambda: torch.from_numpy(mel_filter_bank(33, 4, 0.0, 8000.0, 16000, None, "htk").T)),
 ]  # fmt: skip
+
+
+def steps(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """For n = 2 * 3."""
+    waves = torch.exp(torch.arange(n) * -2j * torch.pi / n)
+    first = waves[torch.outer(torch.arange(2), torch.arange(2)) * 3 % n]
+    frequencies = torch.arange(2)[:, None, None] + 2 * torch.arange(2)
+    second = waves[torch.arange(3)[:, None] * frequencies % n]
+    rows = [torch.cat(pair, 2) for pair in ((second.real, second.imag), (-second.imag, second.real))]
+    return torch.cat([first.real, first.imag]), torch.cat(rows, 1)
 
 
 def basis(n_fft: int, length: int) -> torch.Tensor:
