@@ -108,6 +108,18 @@ LOADED = {
         {"w": random(8, 4), "b": random(8)},
         {"m.blocks.1.query.weight": random(8, 4)[4:], "m.blocks.1.key.weight": random(8, 4)[4:].T},
     ),
+    "a layer of each row of a stack": (
+        "m.blocks[0]",
+        ['"w"[0] -> query.weight', '"w"[1].T -> key.weight', '"b"[:, 0] -> query.bias', '"b"[:, 1] -> key.bias'],
+        {"w": random(2, 4, 4), "b": random(4, 2)},
+        {"m.blocks.0.key.weight": random(2, 4, 4)[1].T, "m.blocks.0.key.bias": random(4, 2)[:, 1]},
+    ),
+    "a number that counts the rows of a stack, and those of a parameter": (
+        "m except blocks, pair, tok_emb",
+        ['"w"[i] -> qkv[i]'],
+        {"w": random(12, 4)},
+        {"m.qkv": random(12, 4)},
+    ),
     "several parts of a name": (
         "m except qkv, pair[0], tok_emb",
         ['"net.{path...}" -> {path...}', '"second.{path...}" -> pair[1].{path...}'],
