@@ -8,10 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import page_tables
-from references.matching import Measured, by_sureness, measured
+from references.matching import Measured, by_sureness, of_network, of_published
 from references.published import PUBLISHED
 from references.vision.catalogue import NETWORKS
-from wsdl.diagnostics.span import Source
 
 PAGE = Path(__file__).parents[1] / "docs" / "load-weights.md"
 BEGIN = "<!-- table: published -->"
@@ -35,16 +34,13 @@ def main() -> None:
 def _measured() -> Iterator[tuple[str, Measured]]:
     for published in PUBLISHED:
         with TemporaryDirectory() as folder:
-            yield published.of, measured(published.source(Path(folder), published.twin()))
+            yield published.of, of_published(published, Path(folder))
     for network in NETWORKS:
-        with TemporaryDirectory() as folder:
-            path = network.saved(Path(folder), network.twin())
-            yield network.name, measured(Source(str(path), path.read_text("utf-8")))
+        yield network.name, of_network(network)
 
 
 def _row(name: str, found: Measured) -> str:
-    total = found.right.total() + found.wrong.total() + found.missing
-    cells = [f"`{name}`", total, f"{found.share:.0%}", by_sureness(found.right), found.lines, found.proposed]
+    cells = [f"`{name}`", found.total, f"{found.share:.0%}", by_sureness(found.right), found.lines, found.proposed]
     return f"| {' | '.join(map(str, cells))} |"
 
 
