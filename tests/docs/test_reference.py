@@ -64,9 +64,13 @@ def row_of_block(page: str, name: str) -> list[str]:
     block = definition.node
     assert isinstance(block, tree.Block)
     arguments = [c.name.text + (f"={c.default.span.text}" if c.default else "") for c in block.configuration]
-    types = [i.span.text for i in block.inputs] if block.inputs[1:] else [i.type.span.text for i in block.inputs]
+    types = [i.span.text if block.inputs[1:] or i.count else i.type.span.text for i in block.inputs]
     inputs = f"`{', '.join(types)}`" if types else "nothing"
-    outputs = f"`{', '.join(o.type.span.text for o in block.outputs)}`" if block.outputs else "inferred"
+    outputs = (
+        f"`{', '.join((o.span if o.count else o.type.span).text for o in block.outputs)}`"
+        if block.outputs
+        else "inferred"
+    )
     owned = ", ".join(dict.fromkeys(f"`{name}`" for name in owns(block.body)))
     summary = re.split(r"(?<=\.)(?<!al\.) ", (block.doc or "").split("\n\n")[0].replace("\n", " "))[0]
     return [linked(page, f"{name}({', '.join(arguments)})", name), f"{inputs} → {outputs}", owned, summary]

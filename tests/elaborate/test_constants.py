@@ -16,6 +16,7 @@ import wsdl
         ("-floor(-3.2)", 4),
         ("round(2.5)", 2),
         ("round(3.5)", 4),
+        ("ceil(2.1)", 3),
         ("abs(-3)", 3),
         ("sqrt(16)", 4),
         ("round(exp(log(5)))", 5),

@@ -10,7 +10,7 @@ from wsdl.elaborate.arguments import Callee, Wording, collected, match
 from wsdl.elaborate.arrays import count_matches, is_array
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate, run
-from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison, one_of_results
 from wsdl.elaborate.layers import signature as configured
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.results import applied, as_tensor, assumed, finish
@@ -158,7 +158,7 @@ def _matched(
                 "E0225",
                 bound[name].span,
                 f"`{name}` of `{block.name.text}` must be a tensor, not {describe(item)}",
-                help=_to_be_made_with(item, layer),
+                help=one_of_results(item, bound[name].span.text) or _to_be_made_with(item, layer),
             )
             return None
         if bound[name].item is not None:

@@ -171,6 +171,13 @@ def as_int(item: Item) -> int | None:
     return item if isinstance(item, int) and not isinstance(item, bool) else None
 
 
+def one_of_results(item: Item, text: str) -> str | None:
+    """The help where one tensor is required and several results are given."""
+    short = text if text.isidentifier() else "r"
+    bound = "" if short == text else f"bind them, `r = {text if len(text) <= 40 else '…'}`, and "
+    return f"{bound}select one: `{short}.{item.names[0]}`" if isinstance(item, Results) else None
+
+
 def describe(item: Item) -> str:
     """An item in messages: `a tensor f32[n, 3]`, `the number 3`."""
     if item is None:

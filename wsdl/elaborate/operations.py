@@ -11,7 +11,7 @@ from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.arguments import Callee, Wording, collected, match
 from wsdl.elaborate.context import Context
-from wsdl.elaborate.items import POISON, ArgumentValue, Item, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Item, describe, has_poison, one_of_results
 from wsdl.elaborate.kinds import Misfit, attribute
 from wsdl.elaborate.logits import check_logits
 from wsdl.elaborate.randomness import draw, drop
@@ -230,6 +230,7 @@ def _converted(
         except Misfit as misfit:
             what = f"`{argument.span.text}`" if sign else f"`{parameter.name}` of `{operation.name}`"
             help = None if sign else f"its signature is `{signature(operation)}`"
+            help = one_of_results(argument.item, argument.span.text) or help
             help = _in_words_of_the_file(misfit.help, operation, bound, context) if misfit.help else help
             context.error("E0225", argument.span, f"{what} {misfit}", help=help)
             return None

@@ -9,7 +9,7 @@ from typing import Any
 from wsdl.diagnostics import Label
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, as_dim, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, as_dim, describe, has_poison, one_of_results
 from wsdl.elaborate.lists import of_lists
 from wsdl.elaborate.operations import call_operation
 from wsdl.elaborate.report import Remainder
@@ -175,11 +175,12 @@ def _compared(node: tree.Binary, a: Dim, b: Dim, context: Context) -> Item:
 
 def _refuse(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:
     layer = next((n for n, item in ((node.left, left), (node.right, right)) if isinstance(item, Layer)), None)
+    results = one_of_results(left, node.left.span.text) or one_of_results(right, node.right.span.text)
     context.error(
         "E0406",
         node.operator_span,
         f"`{node.operator}` can't be applied to {describe(left)} and {describe(right)}",
         labels=[Label(node.left.span, describe(left)), Label(node.right.span, describe(right))],
-        help=f"a layer is applied to a tensor first: `{layer.span.text}(x)`" if layer is not None else None,
+        help=f"a layer is applied to a tensor first: `{layer.span.text}(x)`" if layer is not None else results,
     )
     return POISON

@@ -135,8 +135,10 @@ def applied(outputs: Outputs, frame: Frame, values: Sequence[Value]) -> Item:
 
 def _ordered(frame: Frame, outputs: Outputs, what: str, context: Context) -> bool:
     """Bring results that are returned by name into the declared order. `False` after reporting an error."""
+    if outputs is None or (len(outputs) == 1 and frame.results and frame.results[0].name is None):
+        return True
     results, declared = frame.results or [], declared_names(outputs)
-    if outputs is None or declared is None or all(result.name is None for result in results):
+    if declared is None or all(result.name is None for result in results):
         _warn_of_exchange(frame, declared or [], what, context)
         return True
     names = [name.text for name in declared]

@@ -122,6 +122,14 @@ STATEMENTS: tuple[Mistake, ...] = (
         examples=(IN_MODEL % "print(x)",),
     ),
     Mistake(
+        "E0101",
+        "the values of `emit` have no names",
+        "not allowed here",
+        "they are bound in order: `a, b = scan … {{ … emit x, y }}`",
+        statement=rf"emit\s+{NAME}\s*(?P<mark>=)(?!=)",
+        examples=(IN_MODEL % "a = scan s in x along n with h = x {\n        emit a=h\n    }",),
+    ),
+    Mistake(
         "E0118",
         "a list isn't changed in place",
         "an effect",
