@@ -24,6 +24,7 @@ from wsdl.weights.open_source import open_source
 from wsdl.weights.source import WeightsError
 
 HERE = Path(__file__).parent
+SHARED, OWN, ONES = random(8, 12), random(12, 8) + 1, np.ones(2, np.float32)
 
 # -- what PyTorch exports ----------------------------------------------------------------------------------------------
 
@@ -88,6 +89,33 @@ def test_a_program_loads_them(exported: tuple[Path, nn.Module], monkeypatch: pyt
         np.testing.assert_array_equal(stored[f"m.body.{i}.weight"], module.state_dict()[f"body.{i}.weight"])
 
 
+@pytest.mark.parametrize(
+    ("node", "scopes", "name"),
+    [
+        ("/encoder/layer.0/query/MatMul", "", "encoder.layer.0.query.weight"),
+        ("/net/net.0/net.0.1/MatMul_2", "", "net.0.1.weight_2"),
+        ("node_linear", "['', 'body.0', 'linear']", "body.0.weight"),
+        ("node_linear_4", "['', 'net', 'net.0', 'linear_4']", "net.0.weight"),
+        ("node_matmul", "['', 'matmul']", None),
+        ("MatMul_12", "", None),
+        ("", "", None),
+        ("/" + "a" * 20_000 + "/MatMul", "'" * 20_000, None),
+    ],
+)
+@pytest.mark.parametrize("lost", ["onnx::MatMul_12", "val_0", "1582"])
+def test_names_by_nodes(node: str, scopes: str, name: str | None, lost: str, tmp_path: Path) -> None:
+    """Of both exporters of PyTorch; the newer one has the scopes in the metadata of nodes."""
+    product = helper.make_node("MatMul", ["x", lost], ["y"], name=node)
+    if scopes:
+        product.metadata_props.add(key="pkg.torch.onnx.name_scopes", value=scopes)
+    graph = helper.make_graph([product], "g", [], [], [numpy_helper.from_array(SHARED, lost)])
+    (tmp_path / "m.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    source = open_source(tmp_path / "m.onnx")
+    assert source.names == [lost, *([] if name is None else [name])]
+    if name is not None:
+        np.testing.assert_array_equal(source.read(name), SHARED.T)
+
+
 def test_lost_names_are_told_by_those_that_they_had(
     exported: tuple[Path, nn.Module], wsdl: Wsdl, golden: Golden
 ) -> None:
@@ -106,8 +134,6 @@ def test_lost_names_are_told_by_those_that_they_had(
 
 
 # -- wherever weights are ----------------------------------------------------------------------------------------------
-
-SHARED, OWN, ONES = random(8, 12), random(12, 8) + 1, np.ones(2, np.float32)
 
 
 def value(name: str, shape: list[int | str] | None, dtype: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:

@@ -26,6 +26,7 @@ from wsdl.weights.source import broken
 
 Proto: TypeAlias = TensorProto | SparseTensorProto
 Array: TypeAlias = np.ndarray[Any, Any]
+_SCOPES = "pkg.torch.onnx.name_scopes"  # in the metadata of nodes
 _LABEL = 100  # characters of the name of a node in those of tensors inside of it
 _LOST = re.compile(r"onnx::\w+|\d+|val_\d+")  # names that exporters of PyTorch give to what they have computed
 _COUNTED = re.compile(r"(\w+?)(_\d+)?")  # `MatMul`, `MatMul_1`: the end of the name of a node
@@ -198,7 +199,7 @@ def recovered_names(found: OnnxTensors) -> dict[str, list[Recovered]]:
         for read in found.reads.get(name, ()):
             role, transposed = _role(read, len(found.tensors[name].dims))
             path = _by_bias(read) if role == "weight" else ""
-            path = path or _by_scope(read.node.name, role)
+            path = path or _by_scope(read.node, role)
             if path and path not in taken:
                 taken.add(path)
                 recovered.setdefault(name, []).append(Recovered(path, transposed))
@@ -212,15 +213,23 @@ def _by_bias(read: Read) -> str:
     return read.added.removesuffix("bias") + "weight"
 
 
-def _by_scope(node: str, role: str) -> str:
-    """The name of a parameter by the name of the node that reads it; empty if that is in no layer."""
-    *scopes, end = [part for part in node.split("/") if part and len(node) <= limits.PATH] or [""]
-    counted = _COUNTED.fullmatch(end)
-    if not scopes or counted is None:
+def _by_scope(node: NodeProto, role: str) -> str:
+    """The name of a parameter by the layer of the node that reads it; empty if that is in none.
+
+    The older exporter of PyTorch names nodes by their scopes, `/net/net.0/MatMul`; the newer one writes them into the
+    metadata of nodes, `['', 'net', 'net.0', 'linear']`. A container and its element are `net` and `net.0`.
+    """
+    written = next((entry.value for entry in node.metadata_props if entry.key == _SCOPES), None)
+    if len(node.name) > limits.PATH or len(written or "") > limits.PATH:
         return ""
-    # A container and its element have the scopes `net` and `net.0`.
+    if written is None:
+        *scopes, end = [part for part in node.name.split("/") if part] or [""]
+        counted = _COUNTED.fullmatch(end)
+        number = "" if counted is None else counted[2] or ""
+    else:
+        scopes, number = [part for part in re.findall(r"'([^']*)'", written) if part][:-1], ""
     layers = [one for one, inner in pairwise([*scopes, ""]) if not inner.startswith(f"{one}.")]
-    return f"{'.'.join(layers)}.{role}{counted[2] or ''}"
+    return f"{'.'.join(layers)}.{role}{number}" if layers else ""
 
 
 def _role(read: Read, rank: int) -> tuple[str, bool]:
