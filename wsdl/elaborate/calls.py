@@ -28,7 +28,7 @@ from wsdl.elaborate.items import (
     has_poison,
 )
 from wsdl.elaborate.kinds import AXES, CONFIGURATION, LIST, Kind, Misfit, either
-from wsdl.elaborate.layers import call_with_needed, inline_layer
+from wsdl.elaborate.layers import call_with_needed, created_as, inline_layer
 from wsdl.elaborate.operations import call_operation
 from wsdl.elaborate.parts import part, report_no_part
 from wsdl.elaborate.scopes import Definition
@@ -116,6 +116,12 @@ def _applied(
         help = f"a dtype isn't a function: write `|> cast({function})`"
         fix = [Edit(written.span, f"cast({function})")] if written is node else []
         context.error("E0226", written.span, f"the dtype `{function}` can't be applied", help=help, fix=fix)
+        return POISON
+    element = context.where.element(function) if written.span.source.is_standard else None
+    if element is not None:
+        place, of = element
+        help = "write layers and operations, such as `relu` or `leaky_relu(0.1)`"
+        context.error("E0226", place, f"{describe(function)} can't be applied", f"an element of {of}", help=help)
         return POISON
     hidden = isinstance(written, tree.Name) and written.text in NAMED
     array = isinstance(function, list) and bool(function) and isinstance(function[0], Layer)
@@ -240,7 +246,10 @@ def _built_in(name: str, arguments: list[ArgumentValue], span: Span, context: Co
             if function.compute is Frozen:
                 sizes = f"`stop_gradient({given.span.text})` makes a tensor a constant"
             help = sizes if isinstance(given.item, Value) else wording.signature
-            context.error("E0225", given.span, f"`{parameter}` of `{name}` {misfit}", help=help)
+            what = f"`{parameter}` of `{name}`"
+            if (layer := context.where.configured(given.span)) is not None:
+                what, help = f"`{given.span.text}` of `{layer.name}`", created_as(layer.block)
+            context.error("E0225", given.span, f"{what} {misfit}", help=help)
             return POISON
     try:
         return function.compute(*values)

@@ -32,6 +32,7 @@ class Layer:
     module: Module
     call_span: Span  # the call of its block
     argument_spans: dict[str, Span] = field(default_factory=dict)  # of its configuration, by name
+    element_spans: dict[str, list[Span]] = field(default_factory=dict)  # of those of its lists that are written there
     declared: dict[str, Item] = field(default_factory=dict)
     inline: dict[tuple[tree.Call, tuple[int, ...]], Layer] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)  # the names of its children, including future ones

@@ -156,6 +156,8 @@ def _create(
         item = _configured(parameter, argument.value, frame, context)
         frame.owner = outer
         layer.argument_spans[name] = argument.span
+        if isinstance(argument.value, tree.List):
+            layer.element_spans[name] = [element.span for element in argument.value.items]
         if isinstance(item, Value):
             rest = [a for a in call.arguments if a is not argument]
             tensors = [argument, *(a for a in rest if isinstance(evaluate(a.value, frame, context), Value))]
@@ -195,12 +197,12 @@ def _callee(block: tree.Block, call: tree.Call) -> Callee:
         inputs = {i.name.text for i in block.inputs} & written.keys()
         return Wording(
             f"`{block.name.text}`",
-            _is_created_as(block),
+            created_as(block),
             takes="is made with",
             labels=_declaration(block.name.span),
             others=ARGUMENTS_ELSEWHERE,
             surplus=_in_a_list(block, call)
-            or f"{_is_created_as(block)}; tensors go before `|>` or into parentheses of their own",
+            or f"{created_as(block)}; tensors go before `|>` or into parentheses of their own",
             unknown={
                 **NO_ARGUMENTS,
                 **{name: f"`{name}` is an input: `{needed}(…, {written[name]})`" for name in inputs},
@@ -223,7 +225,7 @@ def call_with_needed(block: tree.Block) -> str:
     return f"{block.name.text}({', '.join(c.name.text for c in block.configuration if c.default is None)})"
 
 
-def _is_created_as(block: tree.Block) -> str:
+def created_as(block: tree.Block) -> str:
     return f"it is created as `{signature(block)}`"
 
 
@@ -318,7 +320,7 @@ def _fitted(
         misfit = error
     help = misfit.help or _instead(kinds, item, argument, block)
     if argument.name is None and block.span.source.is_standard and kinds == ["bool"] and isinstance(item, int):
-        help = f"{_is_created_as(block)}: the size of its input is inferred"
+        help = f"{created_as(block)}: the size of its input is inferred"
     context.error(
         "E0225",
         argument.value.span,

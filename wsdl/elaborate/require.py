@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsdl.elaborate.bound_names import names_of
+from wsdl.elaborate.bound_names import BUILTINS, names_of
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, RunTimeCheck, as_dim, describe, has_poison
@@ -86,7 +86,8 @@ def _message(node: tree.Require) -> str:
 
 
 def _report_not_met(node: tree.Require, frame: Frame, context: Context) -> None:
-    names = {name.text: evaluate(name, frame, context) for name in names_of(node.condition)}
+    written = (name for name in names_of(node.condition) if name.text not in BUILTINS)
+    names = {name.text: evaluate(name, frame, context) for name in written}
     numbers = {name: item for name, item in names.items() if isinstance(item, int | float | Dim)}
     context.error(
         "E0420",

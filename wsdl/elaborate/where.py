@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wsdl.diagnostics.span import Span
-from wsdl.elaborate.items import Layer
+from wsdl.elaborate.items import Item, Layer
 from wsdl.ir.graph import Application, Repetition
 from wsdl.ir.types import DType
 
@@ -82,6 +82,24 @@ class Where:
                 return None
             span = use.inputs[span.text]
         return None if span.source.is_standard else span
+
+    def configured(self, span: Span) -> Layer | None:
+        """The standard layer that has the name of an expression of the library in its configuration, if it was written
+        in the user's files."""
+        layer = self.uses[-1].layer if self.uses and span.source.is_standard else None
+        written = layer.argument_spans.get(span.text) if layer is not None else None
+        return layer if written is not None and not written.source.is_standard else None
+
+    def element(self, item: Item) -> tuple[Span, str] | None:
+        """The location in the user's files of an element of a list that a standard block is configured with, and what
+        that list is; `None` for another item."""
+        for layer in (use.layer for use in reversed(self.uses)):
+            for name, spans in layer.element_spans.items():
+                listed = layer.configuration.get(name)
+                for span, element in zip(spans, listed if isinstance(listed, list) else (), strict=False):
+                    if element is item and not span.source.is_standard:
+                        return span, f"`{name}` of `{layer.name}`"
+        return None
 
     def applying(self, layer: Span) -> list[Use]:
         """The application in the user's files of a standard block that the layer is handed to."""
