@@ -18,6 +18,11 @@ def variance(x: torch.Tensor, axes: list[int], keep: bool) -> torch.Tensor:
     return x.var(axes, correction=0, keepdim=keep)
 
 
+def deviation(x: torch.Tensor, axes: list[int], keep: bool) -> torch.Tensor:
+    """The standard deviation, likewise."""
+    return variance(x, axes, keep).sqrt() if x.numel() == 0 else x.std(axes, correction=0, keepdim=keep)
+
+
 # -- along axes --------------------------------------------------------------------------------------------------------
 
 REDUCTIONS: Table = {
@@ -26,6 +31,7 @@ REDUCTIONS: Table = {
     "max": lambda x, axis, keep: x.amax(axis, keep),
     "min": lambda x, axis, keep: x.amin(axis, keep),
     "var": lambda x, axis, keep: variance(x, axis, keep),
+    "std": lambda x, axis, keep: deviation(x, axis, keep),
     "logsumexp": lambda x, axis, keep: x.logsumexp(axis, keep),
 }
 
@@ -67,12 +73,37 @@ def along(s: Scope) -> Expr | None:
             "l2_normalize({0} + 0.1, axis=%d)": lambda v: F.normalize(v + 0.1, dim=axis),
             "cumsum({0}, axis=%d)": lambda v: v.cumsum(axis),
             "cumsum({0}, axis=%d, reverse=true)": lambda v: v.flip(axis).cumsum(axis).flip(axis),
+            "cumprod({0}, axis=%d)": lambda v: v.cumprod(axis),
+            "cumprod({0}, axis=%d, reverse=true)": lambda v: v.flip(axis).cumprod(axis).flip(axis),
+            "sort({0}, axis=%d)": lambda v: v.sort(dim=axis, stable=True)[0],
+            "sort({0}, axis=%d, descending=true)": lambda v: v.sort(dim=axis, stable=True, descending=True)[0],
             "{0}.flip(%d)": lambda v: v.flip(axis),
             "roll({0}, 1, axis=%d)": lambda v: v.roll(1, axis),
             "({0} - mean({0}, axis=%d, keepdims=true))": lambda v: v - v.mean(axis, keepdim=True),
         }
     )
     return expr(x.type, text % axis, lambda _, v: torch(v), x)
+
+
+@draws()
+def quantile(s: Scope) -> Expr | None:
+    x = s.float(1)
+    if not x:
+        return None
+    axis, q = s.random.randrange(x.type.rank), s.choice([0.5, 0.3, 0.85])
+    type = x.type.of(*(size for i, size in enumerate(x.type.shape) if i != axis))
+    return expr(type, f"quantile({{0}}, {q}, axis={axis})", lambda _, v: v.quantile(q, axis), x)
+
+
+@draws()
+def order(s: Scope) -> Expr | None:
+    """The order along an axis, or the rank of each element."""
+    x = s.float(1)
+    if not x:
+        return None
+    axis, down = s.random.randrange(x.type.rank), s.chance(0.5)
+    text = f"argsort({{0}}, axis={axis}{', descending=true' * down})"
+    return expr(Type("i64", x.type.shape), text, lambda _, v: v.argsort(dim=axis, descending=down, stable=True), x)
 
 
 # -- shapes ------------------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def _of(model: Model, frame: Frame) -> Iterator[Expr]:
     declared = {statement.name for statement in model.body if isinstance(statement, Layer | Param)}
     for _, value in model.outputs:
         if value.text in names and not value.args:
-            for name in names.keys() - {value.text}:
+            for name in (n for n in names if n != value.text):
                 yield _by_tensor(value.text, names[value.text], name, names[name])
             for path, slot in storage.slots.items():
                 below = path.removeprefix(f"{model.name}.")

@@ -56,12 +56,29 @@ SMOOTH: Table = {
     "1 / (1 + {0} ** 2)": lambda x: 1 / (1 + x**2),
     "elu({0})": F.elu,
     "selu({0})": F.selu,
+    "tan(tanh({0}))": lambda x: torch.tan(x.tanh()),
+    "asin(0.9 * tanh({0}))": lambda x: torch.asin(0.9 * x.tanh()),
+    "acos(0.9 * tanh({0}))": lambda x: torch.acos(0.9 * x.tanh()),
+    "atan({0})": torch.atan,
+    "sinh(tanh({0}))": lambda x: torch.sinh(x.tanh()),
+    "cosh(tanh({0}))": lambda x: torch.cosh(x.tanh()),
+    "asinh({0})": torch.asinh,
+    "acosh({0} ** 2 + 1.5)": lambda x: torch.acosh(x**2 + 1.5),
+    "atanh(0.8 * tanh({0}))": lambda x: torch.atanh(0.8 * x.tanh()),
+    "log1p({0} ** 2)": lambda x: torch.log1p(x**2),
+    "log2(abs({0}) + 0.5)": lambda x: torch.log2(x.abs() + 0.5),
+    "log10({0} ** 2 + 0.5)": lambda x: torch.log10(x**2 + 0.5),
+    "expm1(tanh({0}))": lambda x: torch.expm1(x.tanh()),
+    "logsigmoid({0})": F.logsigmoid,
+    "softsign({0})": F.softsign,
 }
 KINKED: Table = {
     "relu({0})": F.relu,
     "abs({0})": torch.abs,
     "leaky_relu({0}, 0.1)": lambda x: F.leaky_relu(x, 0.1),
     "hardswish({0})": F.hardswish,
+    "hardsigmoid({0})": lambda x: F.relu6(x + 3) / 6,  # which PyTorch differentiates twice
+    "relu6({0})": F.relu6,
     "clip({0}, -0.7, 0.8)": lambda x: x.clamp(-0.7, 0.8),
     "clip({0}, min=-0.2)": lambda x: x.clamp(min=-0.2),
     "maximum({0}, 0.1)": lambda x: torch.maximum(x, x.new_tensor(0.1)),
@@ -70,6 +87,10 @@ KINKED: Table = {
     "(0.5 * {0} + sign({0}))": lambda x: 0.5 * x + x.sign().detach(),
     "({0} - floor({0}))": lambda x: x - x.floor().detach(),
     "({0} - round({0}))": lambda x: x - x.round().detach(),
+    "({0} - ceil({0}))": lambda x: x - x.ceil().detach(),
+    "({0} - trunc({0}))": lambda x: x - x.trunc().detach(),
+    "where(isfinite({0}), {0}, 0.0)": lambda x: torch.where(x.isfinite(), x, 0),
+    "clip(where({0} > 0.3, inf, {0}), max=0.5)": lambda x: torch.where(x > 0.3, torch.inf, x).clamp(max=0.5),
 }
 SCALED: Table = {
     "({0} + 0.5)": lambda x: x + 0.5,
@@ -97,6 +118,8 @@ BINARY: Table = {
     "({0} / (abs({1}) + 0.5))": lambda a, b: a / (b.abs() + 0.5),
     "minimum({0}, {1})": torch.minimum,
     "maximum({0}, {1})": torch.maximum,
+    "logaddexp({0}, {1})": torch.logaddexp,
+    "atan2({0}, abs({1}) + 0.5)": lambda a, b: torch.atan2(a, b.abs() + 0.5),
     "where({0} > {1}, {0}, 0.5 * {1})": lambda a, b: torch.where(a > b, a, 0.5 * b),
     "(abs({0}) + 0.5) ** tanh({1})": lambda a, b: (a.abs() + 0.5) ** torch.tanh(b),
 }
@@ -247,6 +270,46 @@ def gather(s: Scope) -> Expr | None:
         return None
     type = Type(s.dtype, (*at.type.shape, table.type.shape[1]))
     return expr(type, "gather({0}, {1} % 5)", lambda _, t, v: t[v % 5], table, at)
+
+
+@draws()
+def bucket(s: Scope) -> Expr | None:
+    """Where elements are among boundaries."""
+    x = s.float()
+    right = s.chance(0.5)
+    bounds = s.choice([[-0.5, 0.1, 0.7], [0.25]])
+    text = f"bucketize({{0}}, {bounds}{', right=true' * right})"
+    if not x:
+        return None
+    return expr(
+        Type("i64", x.type.shape),
+        text,
+        lambda _, v: torch.bucketize(v.contiguous(), v.new_tensor(bounds), right=right),
+        x,
+    )
+
+
+@draws(2)
+def segments(s: Scope) -> Expr | None:
+    """The rows of each of three groups reduced, or each in relation to those of its group."""
+    group = s.pick(lambda type: type.dtype == "i64" and type.rank == 1)
+    x = group and s.pick(lambda t: t.dtype == s.dtype and t.rank > 0 and t.shape[0] == group.type.shape[0])
+    if not group or not x:
+        return None
+    name = s.choice(["segment_sum", "segment_mean", "segment_max", "segment_min", "segment_softmax"])
+    type = x.type if name == "segment_softmax" else x.type.of(Size(3), *x.type.shape[1:])
+
+    def reduced(_: object, v: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        rows = [v[g % 3 == i] for i in range(3)]
+        if name == "segment_softmax":
+            parts = torch.cat([part.softmax(0) for part in rows])
+            places = torch.cat([torch.where(g % 3 == i)[0] for i in range(3)])
+            return parts[places.argsort()]
+        how = {"segment_sum": "sum", "segment_mean": "mean", "segment_max": "amax", "segment_min": "amin"}[name]
+        none = v.new_zeros(v.shape[1:])
+        return torch.stack([getattr(part, how)(0) if len(part) else none for part in rows])
+
+    return expr(type, f"{name}({{0}}, {{1}} % 3, 3)", reduced, x, group)
 
 
 # -- products of matrices ----------------------------------------------------------------------------------------------

@@ -43,16 +43,21 @@ STEPS: dict[Any, Callable[..., Any]] = {
             aten._softmax, aten._softmax_backward_data, aten._log_softmax, aten._log_softmax_backward_data,
             aten.logsumexp, aten.binary_cross_entropy_with_logits, aten.huber_loss, aten.gelu,
             aten.gelu_backward, aten.silu, aten.silu_backward, aten.sigmoid_backward, aten.tanh_backward,
-            aten.hardswish, aten.elu_backward,
+            aten.hardswish, aten.elu_backward, aten.log_sigmoid_forward,
+            aten.log_sigmoid_backward,
         ]
     ),
     aten.sigmoid.default: _sigmoid,
     aten.elu.default: _elu,
     aten.var.correction: _var,
+    aten._efficientzerotensor.default: torch.zeros,  # zeros without storage, which nothing can round
+    aten.std.correction: lambda *x, **options: _var(*x, **options).sqrt(),
+    aten.logaddexp.default: lambda a, b: torch.maximum(a, b) + torch.log1p(torch.exp(-(a - b).abs())),
 }  # fmt: skip
 # What takes numbers from one place to another, or one of several, computes nothing.
 MOVES = {
-    aten.neg, aten.abs, aten.sgn, aten.sign, aten.floor, aten.round, aten.relu, aten.threshold_backward, aten.clamp,
+    aten.neg, aten.abs, aten.sgn, aten.sign, aten.floor, aten.ceil, aten.trunc, aten.round, aten.relu,
+    aten.hardtanh, aten.hardtanh_backward, aten.gather, aten.threshold_backward, aten.clamp,
     aten.clamp_min, aten.clamp_max, aten.maximum, aten.minimum, aten.max, aten.min, aten.amax, aten.amin, aten.sort,
     aten.max_pool2d_with_indices, aten.where, aten.masked_fill, aten.stack, aten.cat, aten.clone, aten._to_copy,
     aten._unsafe_view, aten.flip, aten.roll, aten.repeat, aten.tril, aten.triu, aten.constant_pad_nd, aten.index,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 from wsdl.ir.graph import Value
@@ -10,7 +9,7 @@ from wsdl.ir.types import TensorType
 from wsdl.ops._define import Rules
 from wsdl.ops._errors import OpError
 from wsdl.ops._interfaces import Array, Emitter, Numbers, NumPy, Ref, Types
-from wsdl.ops._lowering import doublings, size_of
+from wsdl.ops._lowering import cast_to, doublings, size_of
 from wsdl.ops._reduction import not_empty, without
 from wsdl.ops._rules import axis_of, floating, numeric, same_dtype
 from wsdl.ops.build import Build
@@ -87,21 +86,46 @@ class Quantile(Rules, name="quantile", half="expanded", mixes={"x": "axis"}):
         if self.axis is None:
             x = b("reshape", x, shape=[x.type.elements])
         axis = axis_of(-1 if self.axis is None else self.axis, x.type.rank)
-        size = x.type.shape[axis]
         ordered = b("sort", x, axis=axis)
-        last = b.number_of(size - 1, TensorType.of("i64"))
-        if size.constant is not None:
-            place = self.q * (size.constant - 1)
-            below, away = b.constant(math.floor(place), last.type), b.constant(place % 1, x.type)
-        else:
-            at = b.mul(b("cast", last, dtype="f64"), self.q)
-            below = b("cast", b("floor", at), dtype="i64")
-            away = b("cast", b("sub", at, b("floor", at)), dtype=x.type.dtype)
-        low = b("gather", ordered, below, axis=axis)
-        high = b("gather", ordered, b("minimum", b("add", below, 1), last), axis=axis)
+        below, above, last, away = b.all("quantile_places", x, q=self.q, axis=axis)
+        low, high, largest = (b("gather", ordered, place, axis=axis) for place in (below, above, last))
         between = b("add", low, b.mul(b("sub", high, low), away))
-        largest = b("gather", ordered, last, axis=axis)
         return b.like(b("where", b("isnan", largest), largest, between), result)
+
+
+class QuantilePlaces(
+    Rules,
+    name="quantile_places",
+    internal=True,
+    half="widest",
+    mixes={"x": "axis"},
+    steps_along=None,
+    no_gradient=INDEX,
+):
+    """The places below and above a quantile among ordered elements, and the last place; and how far it is from below.
+
+    A place is an index, how far is from 0 to 1. ONNX Mul, Floor, Sub and Cast, of a size.
+    """
+
+    q: float
+    axis: int
+
+    def infer(self, x: TensorType) -> tuple[TensorType, TensorType, TensorType, TensorType]:
+        index = TensorType.of("i64")
+        return index, index, index, TensorType.of(x.dtype)
+
+    def reference(self, np: NumPy, x: Array) -> list[Array]:
+        last = x.shape[self.axis] - 1
+        below = np.floor(self.q * last)
+        return [np.array(n) for n in (below, min(below + 1, last), last, self.q * last - below)]
+
+    def lower(self, e: Emitter, x: Ref) -> list[Ref]:
+        last, one = size_of(e, x.type.shape[axis_of(self.axis, x.type.rank)] - 1), e.constant(1, "i64")
+        place = e.node("Mul", cast_to(e, last, "f64"), e.constant(self.q, "f64"))
+        floor = e.node("Floor", place)
+        below = cast_to(e, floor, "i64")
+        above = e.node("Min", e.node("Add", below, one), last)
+        return [below, above, e.node("Identity", last), cast_to(e, e.node("Sub", place, floor), x.type.dtype)]
 
 
 class Bucketize(
