@@ -50,5 +50,7 @@ def test_a_wrong_value_is_found_and_the_program_shrunk() -> None:
     def fails(program: Description) -> bool:
         return "off by" in outcome(_wrong(program), 0, configuration, Counter())[1]
 
-    program = next(program for program in map(draw, range(CASES)) if "= sin(" in text_of(program) and fails(program))
+    program = next(
+        program for program in map(draw, range(10 * CASES)) if "= sin(" in text_of(program) and fails(program)
+    )
     assert len(text_of(shrunk(program, fails)).splitlines()) < 8
