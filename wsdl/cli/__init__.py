@@ -19,7 +19,21 @@ from wsdl.cli.terminal import flush_stdout, require_stdout
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.suggest import nearest
 
-COMMANDS = ("new", "check", "fmt", "compile", "run", "train", "eval", "study", "inspect", "match", "graph", "explain")
+COMMANDS = (
+    "new",
+    "check",
+    "fmt",
+    "compile",
+    "run",
+    "train",
+    "eval",
+    "study",
+    "inspect",
+    "match",
+    "graph",
+    "explain",
+    "lsp",
+)
 
 
 class Commands(click.Group):

@@ -58,7 +58,8 @@ def _examined(
     file: str, dims: Mapping[str, int], import_root: str | None, variant: str | None
 ) -> tuple[Iterable[Diagnostic], Checked | None]:
     try:
-        return api.examine(api.read_source(file), dims=dims, import_root=import_root, variant=variant)
+        examined = api.examine(api.read_source(file), dims=dims, import_root=import_root, variant=variant)
+        return examined.problems, examined.program
     except CompileError as error:
         return error.diagnostics, None
 

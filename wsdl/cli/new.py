@@ -53,7 +53,7 @@ def _contents(example: str) -> dict[str, bytes]:
     folder = files("wsdl.cli") / "examples"
     name = f"{example}.wsd"
     program = (folder / name).read_text(encoding="utf-8")
-    checked = api.examine(Source(name, program))[1]
+    checked = api.examine(Source(name, program)).program
     assert checked is not None
     [model], [training] = checked.models.values(), checked.trainings.values()
     page = (folder / "README.md").read_text(encoding="utf-8")

@@ -181,7 +181,8 @@ def _texts(constants: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
 def _require_clean(source: Source, training: Training, variant: str | None) -> list[Diagnostic]:
     """The warnings about the program, and about all its variants if `variant` is `None`. Raises `CompileError` for
     errors."""
-    problems, _ = api.examine(source, dims=training.dims, import_root=training.import_root, variant=variant)
+    examined = api.examine(source, dims=training.dims, import_root=training.import_root, variant=variant)
+    problems = examined.problems
     if problems.errors:
         raise CompileError(problems)
     return list(problems)

@@ -1,0 +1,160 @@
+"""The texts of open files, and what the compiler says of each version.
+
+A file that is open counts as it is in the editor, also where another one imports it; every other file as it is on the
+disk. A document is checked when something is asked about it, and again only if a text that was read has changed.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import sys
+import traceback
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+from lsprotocol import types
+from pygls import uris
+
+from wsdl.api.checking import Examined, examine
+from wsdl.diagnostics import CompileError, Diagnostic, Problems
+from wsdl.diagnostics.span import Source, Span
+from wsdl.elaborate.scopes import STANDARD
+from wsdl.ir.references import References
+from wsdl.lsp.positions import Encoding, Positions
+from wsdl.syntax import tree
+from wsdl.syntax.parser import parse
+from wsdl.syntax.read import read_import
+
+
+class Document:
+    """One version of an open file."""
+
+    def __init__(self, uri: str, source: Source, version: int | None, documents: Documents) -> None:
+        self.uri, self.source, self.version, self.documents = uri, source, version, documents
+        self._examined: Examined | None = None
+        self._read: dict[str, Source | None] = {}  # the imported files of the last check, by path
+        self._references: References | None = None
+
+    @property
+    def positions(self) -> Positions:
+        return self.documents.positions(self.source)
+
+    @property
+    def examined(self) -> Examined:
+        """All diagnostics of the file as it is now, and its program."""
+        if self._examined is None or any(self._source_of(path) is not source for path, source in self._read.items()):
+            self._read, self._references = {}, None
+            self._examined = self._check()
+        return self._examined
+
+    @property
+    def references(self) -> References:
+        """Use and definition of the names in the file and in those that it imports."""
+        program = self.examined.program
+        if self._references is None:
+            if program is None:
+                self._references = References()
+            else:
+                from wsdl.sharing.path_references import references
+
+                self._references = references(program)
+        return self._references
+
+    @cached_property
+    def tree(self) -> tree.File:
+        """The syntax tree, without declarations that have syntax errors."""
+        return parse(self.source, Problems())
+
+    def check_again(self) -> None:
+        """Forget the last check: a file that it depends on, such as one of weights, may have changed."""
+        self._examined = None
+
+    def _check(self) -> Examined:
+        try:
+            return examine(self.source, import_root=self.documents.import_root, read=self._import)
+        except Exception as error:  # an editor shows it beside the text, and goes on
+            traceback.print_exc(file=sys.stderr)
+            message = f"internal error: this is a bug in wsdl ({type(error).__name__}: {error})"
+            help = "please report it with the program; the log of the language server has the traceback"
+            problem = Diagnostic("E0799", message, self.source.span(0, 0), help=help)
+            return Examined(Problems([problem]), None, None)
+
+    def _import(self, path: str) -> Source | None:
+        self._read[path] = None
+        self._read[path] = source = self.documents.read(path)
+        return source
+
+    def _source_of(self, path: str) -> Source | None:
+        try:
+            return self.documents.read(path)
+        except CompileError:
+            return None
+
+
+class Documents:
+    """All open files by URI. `encoding` is that of positions; imports stay inside `import_root`, by default the folder
+    of the importing file."""
+
+    def __init__(self, import_root: str | None = None) -> None:
+        self.import_root = import_root
+        self.encoding: Encoding | str = Encoding.Utf16
+        self._open: dict[str, Document] = {}
+        self._on_disk: dict[str, tuple[tuple[int, ...], Source | None]] = {}  # by path, with what tells a change
+        self._positions: WeakKeyDictionary[Source, Positions] = WeakKeyDictionary()
+
+    def __iter__(self) -> Iterator[Document]:
+        return iter(self._open.values())
+
+    def get(self, uri: str) -> Document | None:
+        return self._open.get(uri)
+
+    def put(self, uri: str, text: str, version: int | None) -> None:
+        """Open a file, or give it another text."""
+        self._open[uri] = Document(uri, Source(path_of(uri), text), version, self)
+
+    def close(self, uri: str) -> None:
+        self._open.pop(uri, None)
+
+    def read(self, path: str) -> Source | None:
+        """The source of a file, the same object until the file changes; `None` if there is none. Raises `CompileError`
+        if it can't be read."""
+        path = posixpath.abspath(path)
+        for document in self._open.values():
+            if document.source.path == path:
+                return document.source
+        stamp = _stamp(path)
+        known = self._on_disk.get(path)
+        if known is None or known[0] != stamp:
+            known = self._on_disk[path] = stamp, read_import(path)
+        return known[1]
+
+    def positions(self, source: Source) -> Positions:
+        if source not in self._positions:
+            self._positions[source] = Positions(source, self.encoding)
+        return self._positions[source]
+
+    def uri(self, source: Source) -> str:
+        """The URI of a source as the client writes it, if the file is open."""
+        path = Path(STANDARD.parent / source.path if source.is_standard else source.path).absolute()
+        return next((d.uri for d in self if d.source.path == source.path), path.as_uri())
+
+    def location(self, span: Span) -> types.Location:
+        return types.Location(self.uri(span.source), self.positions(span.source).range(span))
+
+
+def path_of(uri: str) -> str:
+    """The absolute path of a file; of a text that isn't saved yet its name, in the current folder."""
+    path = uris.to_fs_path(uri) or uri.rpartition(":")[2]
+    return posixpath.abspath(path.replace(os.sep, "/"))
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    """What changes when the file does; empty if there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return ()
+    return status.st_mtime_ns, status.st_size, status.st_ino

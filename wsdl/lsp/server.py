@@ -1,0 +1,143 @@
+"""The protocol: documents come in, diagnostics go out, each request goes to the function of its feature."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any
+
+from lsprotocol import types
+from pygls.lsp.server import LanguageServer
+
+from wsdl._version import __version__
+from wsdl.lsp.diagnostics import diagnostics
+from wsdl.lsp.documents import Document, Documents
+from wsdl.lsp.formatting import formatting
+from wsdl.lsp.quick_fixes import quick_fixes
+
+PAUSE = 0.05  # seconds after a keystroke before the text is checked, unless something is asked about it before
+
+_WATCHED = "**/*.{wsd,safetensors,npz,pt,pth,bin,onnx,json}"  # what programs import and load
+_ONLY_QUICK_FIXES = types.CodeActionOptions(code_action_kinds=[types.CodeActionKind.QuickFix])
+
+FEATURES: Mapping[str, tuple[Callable[[Document, Any], object], object]] = {
+    types.TEXT_DOCUMENT_CODE_ACTION: (quick_fixes, _ONLY_QUICK_FIXES),
+    types.TEXT_DOCUMENT_FORMATTING: (formatting, None),
+}
+"""The function that answers each request about a document, and the options that the server announces for it."""
+
+
+class Server:
+    """One session with a client."""
+
+    def __init__(self, import_root: str | None = None) -> None:
+        self._documents = Documents(import_root)
+        self._published: dict[str, list[types.Diagnostic]] = {}
+        self._changed: set[str] = set()  # the URIs of the documents with a new version
+        self._timer: asyncio.TimerHandle | None = None
+        self._was_shut_down = False
+        # Whole texts, which need no counting of lines: pygls has other ends of lines than the protocol.
+        self._protocol = LanguageServer("wsdl", __version__, types.TextDocumentSyncKind.Full)
+        notifications: Mapping[str, Callable[[Any], None]] = {
+            types.INITIALIZED: self._initialized,
+            types.TEXT_DOCUMENT_DID_OPEN: self._opened,
+            types.TEXT_DOCUMENT_DID_CHANGE: self._edited,
+            types.TEXT_DOCUMENT_DID_CLOSE: self._closed,
+            types.TEXT_DOCUMENT_DID_SAVE: self._files_changed,
+            types.WORKSPACE_DID_CHANGE_WATCHED_FILES: self._files_changed,
+            types.SHUTDOWN: self._shut_down,
+        }
+        for method, notified in notifications.items():
+            self._protocol.feature(method)(_function(notified))
+        for method, (answer, options) in FEATURES.items():
+            self._protocol.feature(method, options)(self._answering(answer))
+
+    def run(self) -> int:
+        """Serve until the client ends the session or closes stdin; returns the exit code that the protocol asks for."""
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if name in signal.Signals.__members__:
+                signal.signal(signal.Signals[name], _end)
+        # Nothing but the protocol goes to stdout: what anything else prints goes to the log of the client.
+        with os.fdopen(os.dup(0), "rb") as requests, os.fdopen(os.dup(1), "wb") as answers:
+            os.dup2(2, 1)
+            self._protocol.start_io(requests, answers)
+        return 0 if self._was_shut_down else 1
+
+    def _answering(self, answer: Callable[[Document, Any], object]) -> Callable[[Any], object]:
+        """A handler of requests about a document; a failure of ours goes to the log, and the answer is empty."""
+
+        def handler(params: Any) -> object:
+            document = self._documents.get(params.text_document.uri)
+            try:
+                return None if document is None else answer(document, params)
+            except Exception:
+                logging.getLogger(__name__).exception("internal error: this is a bug in wsdl")
+                return None
+
+        return handler
+
+    # -- documents -----------------------------------------------------------------------------------------------------
+
+    def _initialized(self, params: types.InitializedParams) -> None:
+        self._documents.encoding = self._protocol.workspace.position_encoding or types.PositionEncodingKind.Utf16
+        workspace = self._protocol.client_capabilities.workspace
+        watching = workspace.did_change_watched_files if workspace else None
+        if watching and watching.dynamic_registration:
+            options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher(_WATCHED)])
+            method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES
+            registration = types.Registration("watched files", method, options)
+            self._protocol.client_register_capability(types.RegistrationParams([registration]))
+
+    def _opened(self, params: types.DidOpenTextDocumentParams) -> None:
+        document = params.text_document
+        self._put(document.uri, document.text, document.version)
+        self._publish()
+
+    def _edited(self, params: types.DidChangeTextDocumentParams) -> None:
+        for change in params.content_changes:
+            self._put(params.text_document.uri, change.text, params.text_document.version)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(PAUSE, self._publish)
+
+    def _closed(self, params: types.DidCloseTextDocumentParams) -> None:
+        self._documents.close(params.text_document.uri)
+        self._publish()
+
+    def _files_changed(self, params: object) -> None:
+        for document in self._documents:
+            document.check_again()
+        self._publish()
+
+    def _shut_down(self, params: None) -> None:
+        self._was_shut_down = True
+
+    def _put(self, uri: str, text: str, version: int) -> None:
+        self._documents.put(uri, text, version)
+        self._changed.add(uri)
+
+    def _publish(self) -> None:
+        """Send the diagnostics of new versions, and those of other files that are no longer what the client has."""
+        now = diagnostics(self._documents)
+        for uri in dict.fromkeys((*now, *self._published)):
+            listed = now.get(uri, [])
+            if uri in self._changed or listed != self._published.get(uri, []):
+                document = self._documents.get(uri)
+                version = document.version if document else None
+                self._protocol.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, listed, version))
+        self._published = {uri: listed for uri, listed in now.items() if listed}
+        self._changed.clear()
+
+
+def _function(method: Callable[[Any], None]) -> Callable[[Any], None]:
+    """A function that pygls can put attributes on, which a bound method does not take."""
+    return lambda params: method(params)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """End the process at once: a thread may wait for stdin, and the server has no files to finish."""
+    os._exit(128 + number)
