@@ -218,6 +218,7 @@ ROWS = [
     row("unfold", "f32[n, 3, t + 40]", kernel=36, stride=2, gives="f32[n, 108, (t // 2) + 3]", sizes=WIDE),
     row("fold", "f32[n, 12, t * t - 2 * t + 1]", size=dims("t", "t"), kernel=2, beside=["f32[t]"], gives="f32[n, 3, t, t]", sizes=WIDE),
     row("windows", "f32[n, t, 3]", size=4, step=2, axis=1, gives="f32[n, (t // 2) - 1, 3, 4]", sizes=WIDE),
+    row("windows", "f32[n, t + 8]", size=8, step=4, gives="f32[n, (t // 4) + 1, 8]", sizes=WIDE),
     row("max_pool", "f32[n, 3, t, 6]", kernel=2, gives="f32[n, 3, (t // 2), 3]", sizes=WIDE),
     row("max_pool", "f32[n, 3, t]", kernel=2, ceil=True, gives="f32[n, 3, ((t - 1) // 2) + 1]", sizes=WIDE),
     row("max_pool", "f32[n, 3, t, s]", kernel=3, stride=2, pad=1, gives="f32[n, 3, ((t - 1) // 2) + 1, ((s - 1) // 2) + 1]", sizes=WIDE),

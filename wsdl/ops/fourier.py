@@ -7,17 +7,16 @@ multiplications take the place of n * n.
 
 from __future__ import annotations
 
-from math import cos, gcd, isqrt, pi, sin
+from math import cos, isqrt, pi, sin
 
-from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
 from wsdl.ops._define import Rules
 from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
 from wsdl.ops._lowering import cast_to, unsqueezed
 from wsdl.ops.build import Build
+from wsdl.ops.unfold import pieces_of
 
-MANY_PIECES = 16  # of a frame; each is a slice
 FEW_TIMES = 10  # as many multiplications of a convolution take the time of one of these products, which move more
 
 
@@ -29,7 +28,7 @@ def factors(n: int) -> tuple[int, int]:
 
 def is_worth_it(n_fft: int, hop: int) -> bool:
     """Are these products faster than the convolution with all waves? Measured in docs/decisions/0065-spectra.md."""
-    return n_fft > FEW_TIMES * sum(factors(n_fft)) and n_fft // gcd(n_fft, hop) <= MANY_PIECES
+    return n_fft > FEW_TIMES * sum(factors(n_fft)) and pieces_of(n_fft, hop) is not None
 
 
 class FourierStep(
@@ -97,21 +96,6 @@ class FourierStep(
 def half(n: int) -> int:
     """How many frequencies of n real elements aren't those of others, conjugated."""
     return n // 2 + 1
-
-
-def framed(b: Build, lines: Value, n_fft: int, hop: int, frames: Dim) -> Value:
-    """The frames of [rows, 1, t] as [rows, frames, n_fft], put together of the longest pieces that divide both the
-    frames and the hop."""
-    piece = gcd(n_fft, hop)
-    rows, used = lines.type.shape[0], (frames - 1) * hop + n_fft
-    whole = b("slice", lines, starts=[0], stops=[used], axes=[2])
-    pieces = b("reshape", whole, shape=[rows, used // piece, piece])
-    step = hop // piece
-    parts = [
-        b("slice", pieces, starts=[i], stops=[(frames - 1) * step + (i + 1)], axes=[1], steps=[step])
-        for i in range(n_fft // piece)
-    ]
-    return b("concat", parts, axis=2) if len(parts) > 1 else parts[0]
 
 
 def transformed(b: Build, frames: Value) -> Value:

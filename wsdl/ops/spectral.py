@@ -13,7 +13,7 @@ from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
 from wsdl.ops._lowering import cast_to, unsqueezed
 from wsdl.ops._rules import agreed, floating, one_of, same_dtype
 from wsdl.ops.build import Build
-from wsdl.ops.fourier import framed, half, is_worth_it, transformed, transformed_back
+from wsdl.ops.fourier import half, is_worth_it, transformed, transformed_back
 from wsdl.ops.mel_filters import SCALES, mel_filters
 
 WINDOWS = {"hann": (0.5, 0.5), "hamming": (0.54, 0.46), "ones": (1.0, 0.0)}  # a - b * cos(2 * pi * i / length)
@@ -167,7 +167,9 @@ class Stft(_Spectral, name="stft", half="expanded", mixes={"x": [-1]}):
         frames = self.infer(x.type)[0].shape[-1]
         if is_worth_it(self.n_fft, self.hop()):
             window, _ = self.factors(b, x.type, inverse=False)
-            spectra = transformed(b, b("mul", framed(b, lines, self.n_fft, self.hop(), frames), window))
+            spectra = transformed(
+                b, b("mul", b("windows", b("squeeze", lines, axis=1), size=self.n_fft, step=self.hop()), window)
+            )
         else:
             spectra = b("conv1d", lines, self.basis(b, x.type, inverse=False), stride=self.hop())
         parts = b.all("split", spectra, parts=2, axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import gcd, prod
 from typing import Any
 
 from wsdl.ir.dims import Dim, product
@@ -17,6 +17,7 @@ from wsdl.ops._windows import Window
 from wsdl.ops.build import Build
 
 MANY_SLICES = 32  # along one axis; ten times faster than Gather, which copies the elements of the last axis one by one
+MANY_PIECES, SHORT_PIECE = 16, 4  # of a window; shorter ones are copied slower than elements
 
 
 class _Columns(Rules):
@@ -176,9 +177,30 @@ class Windows(Rules, name="windows", half="expanded", mixes={"x": "axis"}):
     def expand(self, b: Build, x: Value) -> Value:
         axis, rank = axis_of(self.axis, x.type.rank), x.type.rank
         others = [a for a in range(rank) if a != axis]
-        rest = [x.type.shape[a] for a in others]
+        rest, count = [x.type.shape[a] for a in others], self.infer(x.type).shape[axis]
         last = x if axis == rank - 1 else b("permute", x, axes=[*others, axis])
-        lines = b("reshape", last, shape=[product(rest), 1, x.type.shape[axis]])
-        columns = b("unfold", lines, kernel=[self.size], stride=self.step)
-        apart = b("reshape", columns, shape=[*rest, *columns.type.shape[1:]])
-        return b("permute", apart, axes=[*range(axis), rank, *range(axis, rank - 1), rank - 1])
+        lines = b("reshape", last, shape=[product(rest), x.type.shape[axis]])
+        windows = b("reshape", self._of_lines(b, lines, count), shape=[*rest, count, self.size])
+        return b("permute", windows, axes=[*range(axis), rank - 1, *range(axis, rank - 1), rank])
+
+    def _of_lines(self, b: Build, lines: Value, count: Dim) -> Value:
+        """Those of [rows, t], as [rows, count, size]."""
+        rows = lines.type.shape[0]
+        piece = pieces_of(self.size, self.step)
+        if piece is None:
+            alone = b("unsqueeze", lines, axis=1)
+            return b("permute", b("unfold", alone, kernel=[self.size], stride=self.step), axes=[0, 2, 1])
+        used, step = (count - 1) * self.step + self.size, self.step // piece
+        whole = b("slice", lines, starts=[0], stops=[used], axes=[1])
+        pieces = b("reshape", whole, shape=[rows, used // piece, piece])
+        parts = [
+            b("slice", pieces, starts=[i], stops=[(count - 1) * step + (i + 1)], axes=[1], steps=[step])
+            for i in range(self.size // piece)
+        ]
+        return b("concat", parts, axis=2) if len(parts) > 1 else parts[0]
+
+
+def pieces_of(size: int, step: int) -> int | None:
+    """The longest pieces of which windows can be put together, where these are few and not short."""
+    piece = gcd(size, step)
+    return piece if size // piece <= MANY_PIECES and piece >= SHORT_PIECE else None

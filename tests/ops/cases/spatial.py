@@ -183,6 +183,7 @@ def columns(window: dict[str, Any]) -> int:
 
 SLIDING: list[tuple[str, dict[str, Any]]] = [
     ("f32[9]", {"size": 4}), ("f32[2, 9, 3]", {"size": 4, "step": 2, "axis": 1}), ("i64[7, 2, 1]", {"size": 7, "axis": 0}),
+    ("f32[2, 21, 3]", {"size": 12, "step": 4, "axis": 1}), ("f32[2, 21]", {"size": 4, "step": 8}),
 ]  # fmt: skip
 PLACEMENTS: tuple[dict[str, Any], ...] = ({}, {"stride": 1}, {"stride": 3}, {"pad": 1})
 CASES = [
