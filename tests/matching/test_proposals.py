@@ -60,3 +60,32 @@ def test_they_are_valid(path: Path) -> None:
         assert {(fill.tensor, fill.slot) for fill in fills} == {
             (match.tensor, match.parameter) for line in proposal.lines for match in line.matches
         }, title
+
+
+TIED = """
+model m(ids: i64[n]) -> (logits: f32[n, 20]) {
+    layer tok = Embedding(20, 8)
+    layer head = Dense(20, bias=false)
+    return tok(ids) |> head
+}
+"""
+
+
+def test_a_tensor_with_two_names() -> None:
+    """As `torch.save` and `safetensors.torch.save_model` write tied layers: each name is as good as the other."""
+    listing = Listing("w.pt", {"lm_head.weight": TensorInfo("f32", (20, 8))}, {"wte.weight": "lm_head.weight"})
+    proposal = propose(storage_of(TIED), listing, '"w.pt"')
+    assert [str(line) for line in proposal.lines] == [
+        '"wte.weight" -> tok.weight',
+        '"lm_head.weight" -> head.weight',
+    ]
+    assert not proposal.unused
+
+
+def test_what_other_names_are_views_of() -> None:
+    """Of an ONNX file: a matrix under the name that its exporter gave it, and as the weight of its layer."""
+    tensors = {"onnx::MatMul_7": TensorInfo("f32", (8, 20)), "out.weight": TensorInfo("f32", (20, 8))}
+    listing = Listing("w.onnx", tensors, parts={"out.weight": ("onnx::MatMul_7",)})
+    proposal = propose(storage_of(TIED), listing, '"w.onnx"', "m.head")
+    assert [str(line) for line in proposal.lines] == ['"out.weight" -> weight']
+    assert not proposal.unused

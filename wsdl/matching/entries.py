@@ -10,17 +10,26 @@ from wsdl.ir.weight_files import Listing
 from wsdl.matching.conventions import AFTER, IGNORED
 from wsdl.matching.families import Entry
 
+_UNWRITABLE = re.compile(r'["\\{}*\s]')  # in the names of a `load` table
+
 
 def tensors_of(listing: Listing) -> tuple[list[Entry], bool]:
     """The tensors of a file that a program may need, and whether they are in the order in which the network was made.
     That of the alphabet says nothing (safetensors): then numbers are put in order, and decoders after encoders."""
-    names = [name for name in listing.tensors if ignored(name) is None]
-    in_order = names != sorted(names)
+    own = needed(listing)
+    in_order = own != sorted(own)
+    names = [name for name in (*own, *listing.aliases) if ignored(name) is None and not _UNWRITABLE.search(name)]
     if not in_order:
         names.sort(key=_as_made)
-    infos = [listing.tensors[name] for name in names]
+    infos = [listing.info(name) for name in names]
     entries = [Entry(n, t.shape, i, _kind(t.dtype), n) for i, (n, t) in enumerate(zip(names, infos, strict=True))]
     return entries, in_order
+
+
+def needed(listing: Listing) -> list[str]:
+    """The tensors of a file, without those of which others, which have names of their own, are parts or views."""
+    inside = {part for parts in listing.parts.values() for part in parts}
+    return [name for name in listing.tensors if name not in inside]
 
 
 def ignored(name: str) -> str | None:

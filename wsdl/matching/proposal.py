@@ -11,7 +11,7 @@ from typing import Any
 from wsdl.ir.graph import Slot
 from wsdl.ir.stages import Storage
 from wsdl.ir.weight_files import Listing
-from wsdl.matching.entries import ignored, is_below, parameters_of, tensors_of
+from wsdl.matching.entries import ignored, is_below, needed, parameters_of, tensors_of
 from wsdl.matching.families import Entry, families
 from wsdl.matching.lines import Line, Table
 from wsdl.matching.matches import Match, matches, unmatched
@@ -152,15 +152,15 @@ def propose(
     tensors_left, parameters_left = unmatched(tensors, parameters, found)
     near = _nearest(tensors_left, parameters_left, listing)
     types = {slot.path: str(slot.type) for slot in slots}
-    used = {match.tensor for match in found}
+    used = {listing.stored_name(match.tensor) for match in found}
     return Proposal(
         file,
         loads,
         len({entry.tensor for entry in parameters}),
         tuple(Left(entry.name, types[entry.name], near.get(entry.name, "")) for entry in parameters_left),
         tuple(
-            Unused(name, str(info), _second_name(name, used, listing, equal))
-            for name, info in listing.tensors.items()
+            Unused(name, str(listing.tensors[name]), _second_name(name, used, listing, equal))
+            for name in needed(listing)
             if name not in used and not ignored(name)
         ),
     )
@@ -175,7 +175,7 @@ def _nearest(tensors: Sequence[Entry], parameters: Sequence[Entry], listing: Lis
         alike = max((f for f in file if f.leaf == family.leaf), key=lambda f: names(f, family), default=None)
         if alike is not None and names(alike, family) > CLEAR:
             name = alike.entries[0].name
-            near[family.entries[0].name] = f"`{name}` is {listing.tensors[name]}"
+            near[family.entries[0].name] = f"`{name}` is {listing.info(name)}"
     return near
 
 
