@@ -35,6 +35,7 @@ def is_constant(name: str, arguments: Sequence[ArgumentValue]) -> bool:
 def constant(name: str, arguments: Sequence[ArgumentValue], span: Span, context: Context) -> Item:
     """The value of a function of constants; poison after reporting an error."""
     numbers = _numbers(arguments)
+    context.budget.count(span, len(numbers) // 100)
     if name in _EXTREMES:
         return _extreme(numbers, _EXTREMES[name], span, context)
     [number] = numbers

@@ -48,10 +48,15 @@ def _extent(items: list[Item]) -> tuple[int, int]:
     return len(items) + sum(elements for elements, _ in inner), 1 + max((depth for _, depth in inner), default=0)
 
 
+_SEARCHES = ("in", "not in", "==", "!=")
+
+
 def of_lists(node: tree.Binary, left: Item, right: Item, frame: Frame, context: Context) -> Item:
     """The value of an operator with a list on one side, which is no constant `none`; `None` if there is no such
     operator."""
     sign = node.operator
+    if sign in _SEARCHES:
+        context.budget.count(node.span, sum(_extent([side])[0] for side in (left, right)) // 100)
     try:
         if sign in ("in", "not in") and isinstance(right, list | tuple):
             return _known(_any(equal(left, item) for item in right), sign == "in", node, context)
@@ -151,9 +156,10 @@ def _repeated(
                 applied=False,
             )
             return POISON
-    if len(items) * number > limits.ELEMENTS:
+    if _extent(items)[0] * number > limits.ELEMENTS:
         return list_of([None] * (limits.ELEMENTS + 1), node.span, context)
     if frame.owner is not None:
+        context.budget.count(node.span, len(items) * max(number, 0))
         keep_repeated(items * max(number - 1, 0), frame, node.span)
     return list_of(items * number, node.span, context)
 
