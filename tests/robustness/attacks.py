@@ -236,7 +236,7 @@ ATTACKS = [
     Attack("lists_that_nest", doubling(60, "[1]", "[?, ?]"), "E0417"),
     Attack("a_list_that_doubles", model("let l = [1]", "for i in 0..60 { l = l + l }"), "E0417"),
     Attack("numbers_that_double", doubling(200, "3", "? * ?"), "E0417"),
-    Attack("fractions_that_double", doubling(200, "3.5", "? * ?"), "E0225"),
+    Attack("fractions_that_double", doubling(200, "3.5", "? * ?"), "E0417"),
     Attack("a_range_of_top", model(f"for i in {TOP}..{TOP + 5} {{", "x = relu(x)", "}"), None),
     # Sizes.
     Attack("a_product_of_sums", product_of_sums(12, 12), "E0602"),

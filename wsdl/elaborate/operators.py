@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from math import isfinite, isinf
 from typing import Any
 
 from wsdl.diagnostics import Label
@@ -102,6 +103,8 @@ def _on_numbers(node: tree.Binary, left: Any, right: Any, context: Context) -> I
     if node.operator == "//" and isinstance(result, int) and left % right:
         _remember_rest(node, left, right, context)
     if isinstance(result, int) and abs(result) >= LARGEST:
+        return _too_large(node, context)
+    if isinstance(result, float) and isinf(result) and isfinite(left) and isfinite(right):
         return _too_large(node, context)
     return result if not isinstance(result, complex) else _refuse(node, left, right, context)
 
