@@ -1,0 +1,1 @@
+"""Colors for programs, by patterns alone: the words of the language, and a lexer for Pygments."""
