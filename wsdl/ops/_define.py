@@ -34,6 +34,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Unpack
 
 from wsdl.ir.dims import Dim
@@ -93,7 +94,7 @@ class Rules:
             return
         assert name not in OPERATIONS, f"two operations are called {name}"
         cls.name = name
-        OPERATIONS[name] = Operation(name, cls, doc or inspect.cleandoc(cls.__doc__ or ""), family, order)
+        OPERATIONS[name] = Operation(name, cls, doc or cls.__doc__ or "", family, order)
         if not internal:
             NAMED[name] = OPERATIONS[name]
 
@@ -197,11 +198,8 @@ class Operation:
     """
 
     def __init__(self, name: str, rules: type[Rules], doc: str, family: str, order: Sequence[str]) -> None:
-        self.name, self.rules, self.doc, self.family = name, rules, doc, family or rules.__module__
-        self.text, self.examples = _text_and_examples(name, doc)
-        self.parameters = tuple(_parameters(rules, order))
-        self.operands = [p for p in self.parameters if p.kind != "attribute"]
-        self.attributes = [p for p in self.parameters if p.kind == "attribute"]
+        self.name, self.rules, self.family = name, rules, family or rules.__module__
+        self._doc, self._order = doc, order
         self.has_several_results = rules.infer.__annotations__["return"].startswith("tuple")
         self.half: HalfRule = getattr(rules, "half", "f32")
         self.elementwise, self.flat = rules.elementwise, rules.no_gradient
@@ -212,6 +210,32 @@ class Operation:
         self.output_axis, self.expanded_by = rules.output_axis, rules.expanded_by
         self.is_expanded = rules.expand is not None and rules.lower is None
         self.is_drawn, self.random = rules.drawn is not None, rules.random
+
+    # What a program that doesn't use an operation doesn't need of it.
+
+    @cached_property
+    def doc(self) -> str:
+        return inspect.cleandoc(self._doc)
+
+    @cached_property
+    def text(self) -> str:
+        return _text_and_examples(self.name, self.doc)[0]
+
+    @cached_property
+    def examples(self) -> list[str]:
+        return _text_and_examples(self.name, self.doc)[1]
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return tuple(_parameters(self.rules, self._order))
+
+    @cached_property
+    def operands(self) -> list[Parameter]:
+        return [p for p in self.parameters if p.kind != "attribute"]
+
+    @cached_property
+    def attributes(self) -> list[Parameter]:
+        return [p for p in self.parameters if p.kind == "attribute"]
 
     def unanswered(self) -> list[str]:
         """The rules and traits that are missing, each with where to add it."""
