@@ -9,15 +9,17 @@ import torch
 import wsdl
 from references.training.catalogue import EXAMPLES, arrays, file
 
+ROOT = EXAMPLES.parent
 PROGRAM = EXAMPLES / "training" / "finetune.wsd"
 STEPS, ROWS, TOTAL = 8, 4, 60
 
-pytestmark = pytest.mark.skipif(
+needs_data = pytest.mark.skipif(
     not file("reviews", "train").exists() or not (EXAMPLES / "data" / "minilm" / "model.safetensors").exists(),
     reason="data or weights are not here: `make data` fetches them",
 )
 
 
+@needs_data
 def test_the_losses_of_both_phases() -> None:
     from references.training import finetune
 
@@ -43,3 +45,12 @@ def test_the_losses_of_both_phases() -> None:
         changed = {name for name, array in weights.items() if not np.array_equal(array, program.stored[name])}
         trained.append({name.split(".")[1] for name in changed})
     assert trained == [{"head"}, {"head", "encoder"}]
+
+
+def test_the_lines_on_the_page() -> None:
+    """Without blank lines and comments."""
+    twin = ROOT / "references" / "training" / "finetune.py"
+    ours, theirs = (sum(bool(line.partition("#")[0].strip()) for line in path.read_text("utf-8").splitlines())
+                    for path in (PROGRAM, twin))  # fmt: skip
+    page = " ".join((ROOT / "docs" / "fine-tuning.md").read_text("utf-8").split())
+    assert f"{ours} lines here, the table of weights included, and {theirs} in PyTorch" in page
