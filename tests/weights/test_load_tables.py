@@ -195,6 +195,8 @@ FILE = {
     },
     "steps": np.zeros((4,), np.int64),
     "mlp.up": random(4, 2),
+    "p.qkv": random(12, 4),
+    "p.tok_emb.weight": random(4, 4),
 }  # fmt: skip
 MISTAKES = {
     "a name that is misspelled": ("m.tok_emb", ['"wtf" -> weight', '"tok.bias" -> bias']),
@@ -203,6 +205,10 @@ MISTAKES = {
         ['"attn.query.{p}" -> query.{p}', '"attn.in_proj"[d:] -> key.weight', '"attn.in_proj_bias"[d:] -> key.bias'],
     ),
     "one part for several": ("m.blocks[0]", ['"h.0.{p}" -> {p}']),
+    "one part for several, of some names": (
+        "m except blocks, pair, tok_emb.bias",
+        ['"p.{p}" -> {p}', 'ignore "h.*", "wte", "tok.bias", "steps", "mlp.up"'],
+    ),
     "a part of a name that the path doesn't have": ("m.blocks[0]", ['"h.0.attn.query.{p}" -> query.b{p}']),
     "shapes of many tensors": ("m", ['"h.{i}.attn.in_proj" -> blocks[i].query.weight']),
     "a shape that is turned": ("m.pair[0]", ['"mlp.up" -> weight[:2]']),

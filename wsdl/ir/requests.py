@@ -23,7 +23,7 @@ class Select:
     span: Span
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SelectAt:
     """`[i]`, `[i * 64 : (i + 1) * 64]` in a `load` table: a `Select` whose numbers depend on names in the file."""
 

@@ -10,7 +10,8 @@ matches whole names.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from wsdl.ir.requests import PLACEHOLDER, LoadMapping, Part, PathPattern, Select, SelectAt, ViewCall, ViewStep
 
@@ -72,6 +73,17 @@ def step_at(step: ViewStep, values: Mapping[str, str]) -> Select | ViewCall:
     return step.at({name: int(values[name]) for name in step.names()}) if isinstance(step, SelectAt) else step
 
 
+def of_several(mapping: LoadMapping) -> LoadMapping:
+    """The line with `{p...}` for each `{p}` that is no number."""
+    numbers = numbers_of(mapping)
+
+    def several(match: re.Match[str]) -> str:
+        return match[0] if match[1] in numbers else f"{{{match[1]}...}}"
+
+    path = [replace(s, name=PLACEHOLDER.sub(several, s.name)) if isinstance(s, Part) else s for s in mapping.path]
+    return replace(mapping, pattern=PLACEHOLDER.sub(several, mapping.pattern), path=tuple(path))
+
+
 def general_path(mapping: LoadMapping) -> PathPattern:
     """The path of a line whatever its placeholders stand for: all layers of an array for `[i]`, and only the layer that
     holds what is named by a placeholder."""
@@ -81,3 +93,15 @@ def general_path(mapping: LoadMapping) -> PathPattern:
             break
         steps.append(Select((slice(None),), step.span) if isinstance(step, SelectAt) else step)
     return PathPattern(tuple(steps), mapping.path_span)
+
+
+def path_text(steps: Iterable[Part | Select | ViewCall]) -> str:
+    """The names of a path, with the indices between them."""
+    text, kept = "", ""
+    for step in steps:
+        if isinstance(step, Part):
+            text += f".{step.name}"
+            kept = text
+        elif isinstance(step, Select):
+            text += f"[{', '.join(map(str, step.subscripts))}]"
+    return kept.removeprefix(".")

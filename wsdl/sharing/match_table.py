@@ -6,18 +6,18 @@ A line that names a tensor in full goes before patterns: these don't match the t
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from wsdl.diagnostics import Edit, Problems, deduplicated
 from wsdl.diagnostics.figures import MOST_LISTED, count, listed
 from wsdl.ir.graph import Slot, file_path, with_indices
-from wsdl.ir.requests import LoadMapping, Part, PathPattern, Select, ViewCall
+from wsdl.ir.requests import LoadMapping, Part, PathPattern
 from wsdl.ir.stages import Storage
 from wsdl.ir.views import View
 from wsdl.ir.weight_files import Fill
 from wsdl.sharing.check_loads import below
-from wsdl.sharing.load_patterns import counted, is_literal, numbers_of, path_of, regex, step_at
+from wsdl.sharing.load_patterns import counted, is_literal, numbers_of, path_of, path_text, regex, step_at
 from wsdl.sharing.open_load import OpenLoad
 from wsdl.sharing.paths import NotFound, viewed
 from wsdl.sharing.similar_names import alike, of_several_parts, similar
@@ -111,7 +111,7 @@ class _Line:
     def _report_astray(self, matches: Sequence[tuple[str, dict[str, str]]]) -> None:
         _, values = matches[0]
         number = counted(self._mapping)
-        path = _text(path_of(self._mapping, values if number is None else {**values, number: "0"}).steps)
+        path = path_text(path_of(self._mapping, values if number is None else {**values, number: "0"}).steps)
         near = similar(file_path(f"{self._load.prefix}.{path}"), self._load.slots)
         self._problems.error(
             "E0507",
@@ -119,18 +119,6 @@ class _Line:
             f"there is no parameter `{with_indices(self._load.prefix)}.{path}`",
             f"did you mean `{self._load.slots[near].path}`?" if near else "",
         )
-
-
-def _text(steps: Iterable[Part | Select | ViewCall]) -> str:
-    """The names of a path, with the indices between them."""
-    text, kept = "", ""
-    for step in steps:
-        if isinstance(step, Part):
-            text += f".{step.name}"
-            kept = text
-        elif isinstance(step, Select):
-            text += f"[{', '.join(map(str, step.subscripts))}]"
-    return kept.removeprefix(".")
 
 
 # -- lines that match nothing ------------------------------------------------------------------------------------------

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from wsdl.diagnostics import Label, Problems
 from wsdl.diagnostics.figures import MOST_LISTED, count, listed
 from wsdl.ir.coverage import covers, left_out, overlap
-from wsdl.ir.graph import Slot, with_indices
+from wsdl.ir.graph import Slot, file_path, with_indices
 from wsdl.ir.stages import Storage
 from wsdl.ir.views import View
 from wsdl.ir.weight_files import Fill
+from wsdl.sharing.load_patterns import counted, numbers_of, of_several, path_of, path_text, regex
 from wsdl.sharing.open_load import OpenLoad
 from wsdl.sharing.similar_names import beginning, similar
 
@@ -91,8 +92,24 @@ def _report_missing(missing: Sequence[Slot], filled: _Filled, load: OpenLoad, pr
         target,
         f"{what} not filled from {load.request.file}",
         details=listed(lines),
-        help=_other_names(missing, unused, load) or f"map them, or let them keep their initial values: {behind}",
+        help=_several_parts(missing, unused, load)
+        or _other_names(missing, unused, load)
+        or f"map them, or let them keep their initial values: {behind}",
     )
+
+
+def _several_parts(missing: Sequence[Slot], unused: Sequence[str], load: OpenLoad) -> str | None:
+    """What to write where `{p}` stands for one part of a name, and names of several would fill what is missing."""
+    paths = {slot.file_path for slot in missing}
+    for mapping in load.request.mappings:
+        line = of_several(mapping)
+        if line.pattern == mapping.pattern or counted(line) is not None:
+            continue
+        pattern = regex(line.pattern, numbers_of(line))
+        for name, match in ((name, pattern.fullmatch(name)) for name in unused):
+            if match and f"{load.prefix}.{file_path(path_text(path_of(line, match.groupdict()).steps))}" in paths:
+                return f"`{name}` has several parts where `{mapping.pattern}` has one: write `{line.pattern}`"
+    return None
 
 
 def _other_names(missing: Sequence[Slot], unused: Sequence[str], load: OpenLoad) -> str | None:
