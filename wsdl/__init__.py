@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from wsdl._version import __version__
 
 if TYPE_CHECKING:
-    from wsdl.api import Model, Program, Proposal, check, compile, fit, format, load, match
+    from wsdl.api import Callback, Model, Program, Proposal, check, compile, fit, format, load, match
     from wsdl.diagnostics import CompileError, Diagnostic
     from wsdl.diagnostics.run_error import RunError
     from wsdl.studies import Study, study
 
 __all__ = [
+    "Callback",
     "CompileError",
     "Diagnostic",
     "Model",

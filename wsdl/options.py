@@ -184,6 +184,22 @@ class ForEach:
         return f"{self.option}, or a mapping from the names of trainings to such"
 
 
+@dataclass(frozen=True)
+class Each:
+    """A list of which each element is of an option."""
+
+    option: Option
+    text: str
+
+    def of(self, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            raise TypeError
+        return [self.option.of(element) for element in value]
+
+    def __str__(self) -> str:
+        return self.text
+
+
 COUNT = Whole(1, 2**31 - 1)
 NONE_OR_MORE = Whole(0, 2**31 - 1)
 SEED = Whole(0, 2**63 - 1)
@@ -197,6 +213,10 @@ FUNCTION = Instance((Callable,), "a function")  # type: ignore[arg-type]  # an a
 WEIGHTS = Instance((str, os.PathLike, Mapping), "a weights file, or a mapping from names to arrays")
 DATA = Instance((str, os.PathLike, Mapping), "a path, or a mapping from names to arrays")
 WORKERS = Having(("rank", "size", "all_reduce"), "a communicator, such as `distributed.mpi()`")
+CALLBACKS = Each(
+    Having(("on_begin", "on_step", "on_eval", "on_note", "on_save", "on_end"), "a callback"),
+    "a list of callbacks, which have the base `wsdl.Callback`",
+)
 DIMS = Sizes()
 ON_NAN = OneOf(("stop", "skip"))
 

@@ -13,6 +13,7 @@ import click
 import wsdl
 from tests.docs.page import ROOT
 from tests.golden import Golden
+from wsdl import api
 from wsdl.cli import COMMANDS
 from wsdl.cli import wsdl as command_line
 from wsdl.diagnostics.explain import codes, title
@@ -117,6 +118,9 @@ CLASSES = (
     wsdl.Proposal,
     wsdl.Study,
     Variant,
+    wsdl.Callback,
+    api.MLflow,
+    api.WeightsAndBiases,
     wsdl.Diagnostic,
     wsdl.CompileError,
     wsdl.RunError,

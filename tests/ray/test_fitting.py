@@ -15,7 +15,7 @@ from wsdl.diagnostics import CompileError
 from wsdl.diagnostics.span import Source
 from wsdl.distributed import Communicator, in_threads
 from wsdl.ray import Workers, fit
-from wsdl.reporting.reports import Reporter
+from wsdl.reporting.reports import Callback, RunPlan, StepReport
 
 PROGRAM = Source("classify.wsd", CLASSIFY)
 
@@ -23,11 +23,22 @@ PROGRAM = Source("classify.wsd", CLASSIFY)
 class Threads(Workers):
     """Runs a training in threads."""
 
-    def run_training(self, job: TrainingJob, reporter: Reporter, *, resume: bool, replace: bool) -> Trained:
+    def run_training(self, job: TrainingJob, callback: Callback, *, resume: bool, replace: bool) -> Trained:
         def work(own: Communicator) -> Trained:
-            return job.run(reporter, resume=resume, replace=replace, workers=own)
+            return job.run(callback, resume=resume, replace=replace, workers=own)
 
         return in_threads(self.count, work)[0]
+
+
+class Steps(Callback):
+    def __init__(self) -> None:
+        self.of_runs: list[list[int]] = []
+
+    def on_begin(self, plan: RunPlan) -> None:
+        self.of_runs.append([])
+
+    def on_step(self, r: StepReport) -> None:
+        self.of_runs[-1].append(r.step)
 
 
 def test_what_one_process_gives(tmp_path: Path) -> None:
@@ -37,10 +48,12 @@ def test_what_one_process_gives(tmp_path: Path) -> None:
     expected = pytest.approx(wsdl.fit(trainer, arrays, epochs=2, evaluation=held_out), rel=1e-5)
     np.savez(tmp_path / "rows.npz", **arrays)
     folder = tmp_path / "run"
+    steps = Steps()
     for rows in (arrays, tmp_path / "rows.npz", np.load(tmp_path / "rows.npz")):
         got = fit(PROGRAM, rows, Threads(2), folder=folder, epochs=2, evaluation=held_out, replace=True,
-                  batch=16, seed=3)  # fmt: skip
+                  batch=16, seed=3, callbacks=[steps])  # fmt: skip
         assert got == expected
+    assert steps.of_runs == [list(range(1, trainer.steps + 1))] * 3  # of the first worker alone
     assert wsdl.compile(PROGRAM, weights=folder / "last.safetensors").trainer().evaluate(held_out) == expected
 
 
@@ -59,6 +72,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no arrays": ({"data": {}}, "the input `x`, f32[n, 8], is missing"),
     "another array": ({"data": {**data(), "z": np.zeros(100)}}, "`z`"),
     "no rows": ({"data": data(0)}, "the data has no rows"),
+    "a callback": (
+        {"callbacks": [print]},
+        "`callbacks` is a list of callbacks, which have the base `wsdl.Callback`, not",
+    ),
     "an option": ({"on_nan": "go"}, "`on_nan` is one of `stop`, `skip`, not 'go'"),
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from math import exp, nan, sin
 from typing import Any
 
-from wsdl.reporting.reports import EvaluationReport, Reporter, RunPlan, StepReport, reporting
+from wsdl.reporting.reports import Callback, EvaluationReport, RunPlan, StepReport, reporting
 
 BATCH = 64
 
@@ -53,17 +53,17 @@ def reports(
             yield EvaluationReport(step, epoch, {"loss": loss * 1.1, "accuracy": 1 - loss / 3}, epoch != 3)
 
 
-def tell(reporter: Reporter, plan: RunPlan, clock: Clock | None = None, **how: Any) -> None:
+def tell(reporter: Callback, plan: RunPlan, clock: Clock | None = None, **how: Any) -> None:
     """Run a reporter through a training, from beginning to end."""
     with reporting(reporter, plan):
         for report in reports(plan, **how):
             tell_one(reporter, report, clock)
 
 
-def tell_one(reporter: Reporter, report: StepReport | EvaluationReport, clock: Clock | None = None) -> None:
+def tell_one(reporter: Callback, report: StepReport | EvaluationReport, clock: Clock | None = None) -> None:
     if isinstance(report, StepReport):
         if clock:
             clock.now = report.seconds
-        reporter.step(report)
+        reporter.on_step(report)
     else:
-        reporter.evaluation(report)
+        reporter.on_eval(report)

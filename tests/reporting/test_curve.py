@@ -18,7 +18,7 @@ from wsdl.reporting.curve import Curve
 from wsdl.reporting.json_lines import JsonLines
 from wsdl.reporting.numbers import digits, short
 from wsdl.reporting.plot import figure, value_range, with_room
-from wsdl.reporting.reports import Reporters, RunPlan, StepReport, reporting
+from wsdl.reporting.reports import Callbacks, RunPlan, StepReport, reporting
 from wsdl.reporting.series import Series
 
 TEXT = "{http://www.w3.org/2000/svg}text"
@@ -71,7 +71,7 @@ def test_a_wide_range_is_logarithmic(tmp_path: Path) -> None:
     losses, path = Curve(tmp_path / "curve.svg"), plan(40)
     with reporting(losses, path):
         for step in range(1, 41):
-            losses.step(StepReport(step, 1, 10 ** (-step / 10), {}, 1e-3, 64, 0.0))
+            losses.on_step(StepReport(step, 1, 10 ** (-step / 10), {}, 1e-3, 64, 0.0))
     picture = figure(losses.curves(path))
     assert panels(picture) == [("loss, log scale", "log", ["training 1.09e-4"])]
 
@@ -81,7 +81,7 @@ def test_the_margin_has_room_for_all_values(first: float, last: float, tmp_path:
     losses, path = Curve(tmp_path / "curve.svg"), plan(2)
     with reporting(losses, path):
         for step, loss in enumerate((first, last), start=1):
-            losses.step(StepReport(step, 1, loss, {}, 1e-3, 64, 0.0))
+            losses.on_step(StepReport(step, 1, loss, {}, 1e-3, 64, 0.0))
     picture = figure(losses.curves(path))
     picture.draw_without_rendering()
     labels = [text for text in picture.axes[0].get_yticklabels(which="both") if text.get_text()]
@@ -105,7 +105,7 @@ def test_a_resumed_run_draws_what_one_run_would_have(tmp_path: Path) -> None:
     for folder, runs in (("whole", [(plan(), 50)]), ("parts", [(plan(), 37), (plan(first_step=30), 50)])):
         for part, until in runs:
             curve = Curve(tmp_path / folder / "curve.svg")
-            tell(Reporters([curve, JsonLines(tmp_path / folder / "log.jsonl")]), part, until=until)
+            tell(Callbacks([curve, JsonLines(tmp_path / folder / "log.jsonl")]), part, until=until)
     assert (tmp_path / "parts" / "curve.svg").read_bytes() == (tmp_path / "whole" / "curve.svg").read_bytes()
 
 
@@ -131,7 +131,7 @@ def test_without_matplotlib_there_is_no_picture_and_a_line_that_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    tell(reporting_of(tmp_path), plan())
+    tell(Callbacks(reporting_of(tmp_path)), plan())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["log.jsonl"]
     said = capsys.readouterr().err
     assert "\nno curve.svg, as matplotlib is not installed: pip install 'wsdl[plot]'\n" in said

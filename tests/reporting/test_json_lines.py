@@ -22,8 +22,8 @@ STEP = StepReport(step=1, epoch=1, loss=2.5, metrics={"accuracy": 0.5}, lr=1e-3,
 def test_a_line_a_step_and_one_an_evaluation(tmp_path: Path) -> None:
     log = JsonLines(tmp_path / "run" / "log.jsonl")
     with reporting(log, plan()):
-        log.step(STEP)
-        log.evaluation(EvaluationReport(1, 1, {"loss": 2.25, "größe": 0.5}, is_best=True))
+        log.on_step(STEP)
+        log.on_eval(EvaluationReport(1, 1, {"loss": 2.25, "größe": 0.5}, is_best=True))
     assert (tmp_path / "run" / "log.jsonl").read_text("utf-8") == (
         '{"step": 1, "epoch": 1, "loss": 2.5, "lr": 0.001, "seconds": 0.1235}\n'
         '{"step": 1, "epoch": 1, "eval": {"loss": 2.25, "größe": 0.5}}\n'
@@ -34,8 +34,8 @@ def test_a_line_a_step_and_one_an_evaluation(tmp_path: Path) -> None:
 def test_what_is_not_finite_is_null(value: float, tmp_path: Path) -> None:
     log = JsonLines(tmp_path / "log.jsonl")
     with reporting(log, plan()):
-        log.step(StepReport(1, 1, value, {}, value, 64, 0.1))
-        log.evaluation(EvaluationReport(1, 1, {"loss": value}, is_best=False))
+        log.on_step(StepReport(1, 1, value, {}, value, 64, 0.1))
+        log.on_eval(EvaluationReport(1, 1, {"loss": value}, is_best=False))
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
@@ -52,7 +52,7 @@ def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
     numpy = pytest.importorskip("numpy")
     log = JsonLines(tmp_path / "log.jsonl")
     with reporting(log, plan()):
-        log.step(StepReport(1, 1, numpy.float64(2.5), {}, numpy.float32(0.5), 64, 0.1))
+        log.on_step(StepReport(1, 1, numpy.float64(2.5), {}, numpy.float32(0.5), 64, 0.1))
     assert [(line.loss, line.lr) for line in read_log(tmp_path / "log.jsonl")] == [(2.5, 0.5)]
 
 
@@ -73,7 +73,7 @@ def test_an_evaluation_that_is_done_again_is_logged_once(tmp_path: Path) -> None
     tell(log, plan(), until=30)
     before = (tmp_path / "log.jsonl").read_text()
     with reporting(log, plan(first_step=30)):
-        log.evaluation(EvaluationReport(30, 3, {"loss": 9.0}, is_best=False))
+        log.on_eval(EvaluationReport(30, 3, {"loss": 9.0}, is_best=False))
     assert (tmp_path / "log.jsonl").read_text() == before
 
 
@@ -101,9 +101,9 @@ def test_lines_go_to_the_file_each_second_and_when_asked(tmp_path: Path) -> None
             tell_one(log, report, clock)
             seen.append(written())
         assert seen == [0, 0, 0, 4, 4, 4, 4, 8]
-        log.step(STEP)
+        log.on_step(STEP)
         assert written() == 8
-        log.flush()
+        log.on_save()
         assert written() == 9
 
 
@@ -113,11 +113,11 @@ import os, signal, time
 from tests.reporting.reports import plan, reports
 from wsdl.reporting.json_lines import JsonLines
 log = JsonLines({os.fspath(tmp_path / "log.jsonl")!r})
-log.begin(plan(10_000))
+log.on_begin(plan(10_000))
 for report in reports(plan(10_000), until=5_000, evaluate=False):
-    log.step(report)
-log.flush()
-log.step(report)
+    log.on_step(report)
+log.on_save()
+log.on_step(report)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     killed = subprocess.run([sys.executable, "-c", program], check=False)

@@ -18,7 +18,7 @@ from wsdl.cli.reporting import shown
 from wsdl.reporting.lines import Lines
 from wsdl.reporting.meter import Meter, duration
 from wsdl.reporting.progress import Progress
-from wsdl.reporting.reports import Reporter, Reporters, RunPlan, StepReport, reporting
+from wsdl.reporting.reports import Callback, Callbacks, RunPlan, StepReport, reporting
 from wsdl.reporting.sparkline import sparkline
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -111,7 +111,7 @@ def test_others_can_write_above_the_view(capsys: pytest.CaptureFixture[str]) -> 
     stream = StringIO()
     with reporting(Progress(stream, width=80, clock=Clock()), plan()) as reporter:
         tell_one(reporter, next(reports(plan())))
-        reporter.note("saved last.safetensors")
+        reporter.on_note("saved last.safetensors")
         print("a warning", file=sys.stderr)
         print("a result")
     screen = str(Screen(stream.getvalue()))
@@ -139,7 +139,7 @@ def test_a_terminal_gets_a_live_view(term: str, kind: type, monkeypatch: pytest.
 @pytest.mark.parametrize(
     "make", [lambda: Progress(StringIO(), width=100), lambda: Lines(StringIO().write)], ids=["terminal", "pipe"]
 )
-def test_costs_little(make: Callable[[], Reporter]) -> None:
+def test_costs_little(make: Callable[[], Callback]) -> None:
     """Less than 100 microseconds of CPU a step, for steps of 0.1 ms; it is about 10 on a quiet machine."""
     reporter = make()
     done = list(reports(plan(3_000), evaluate=False))
@@ -147,7 +147,7 @@ def test_costs_little(make: Callable[[], Reporter]) -> None:
         start = time.process_time()
         for report in done:
             assert isinstance(report, StepReport)
-            reporter.step(report)
+            reporter.on_step(report)
         assert (time.process_time() - start) / len(done) < 1e-4
 
 
@@ -191,24 +191,30 @@ def test_sparklines(values: list[float], width: int, text: str) -> None:
     assert sparkline(values, width) == text
 
 
-class Recorder:
+class Recorder(Callback):
     """Writes down when it begins and ends; may fail at either."""
 
     def __init__(self, name: str, told: list[str], fails: str = "") -> None:
         self.name, self.told, self.fails = name, told, fails
 
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        def call(*_: object) -> None:
-            self.told.append(f"{self.name} {name}")
-            if name == self.fails:
-                raise OSError(f"{self.name} can't {name}")
+    def on_begin(self, plan: RunPlan) -> None:
+        self._tell("begin")
 
-        return call
+    def on_note(self, text: str) -> None:
+        self._tell("note")
+
+    def on_end(self) -> None:
+        self._tell("end")
+
+    def _tell(self, name: str) -> None:
+        self.told.append(f"{self.name} {name}")
+        if name == self.fails:
+            raise OSError(f"{self.name} can't {name}")
 
 
 def test_all_that_began_are_ended() -> None:
     told: list[str] = []
-    several = Reporters([Recorder("a", told), Recorder("b", told), Recorder("c", told, fails="begin")])
+    several = Callbacks([Recorder("a", told), Recorder("b", told), Recorder("c", told, fails="begin")])
     with pytest.raises(OSError, match="c can't begin"), reporting(several, plan()):
         pass
     assert told == ["a begin", "b begin", "c begin", "b end", "a end"]
@@ -216,7 +222,7 @@ def test_all_that_began_are_ended() -> None:
 
 def test_one_that_fails_to_end_keeps_none_from_ending() -> None:
     told: list[str] = []
-    several = Reporters([Recorder("a", told), Recorder("b", told, fails="end")])
+    several = Callbacks([Recorder("a", told), Recorder("b", told, fails="end")])
     with pytest.raises(OSError, match="b can't end"), reporting(several, plan()) as reporter:
-        reporter.note("text")
+        reporter.on_note("text")
     assert told == ["a begin", "b begin", "a note", "b note", "b end", "a end"]

@@ -12,7 +12,7 @@ import wsdl
 from wsdl.diagnostics.render import render
 from wsdl.diagnostics.run_error import RunError
 from wsdl.diagnostics.span import Source
-from wsdl.reporting.reports import Quiet
+from wsdl.reporting.reports import Callback
 from wsdl.runtime.fit import fit
 from wsdl.runtime.plan import Plan
 
@@ -70,11 +70,11 @@ def test_they_are_those_of_the_parts(
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
-class Notes(Quiet):
+class Notes(Callback):
     def __init__(self) -> None:
         self.texts: list[str] = []
 
-    def note(self, text: str) -> None:
+    def on_note(self, text: str) -> None:
         self.texts.append(text)
 
 
@@ -94,7 +94,7 @@ def test_a_last_batch_of_one_value_is_left_out(
     text: str, sizes: tuple[int, ...], count: int, options: dict[str, int], note: str | None
 ) -> None:
     ours, batch, notes = trainer(text, **options), rows(count, *sizes), Notes()
-    fit(ours, batch, Plan(epochs=3), reporter=notes)
+    fit(ours, batch, Plan(epochs=3), callback=notes)
     says = "the last batch of an epoch has {}; running statistics ignore it"
     assert notes.texts == ([says.format(note)] if note else [])
     norm = torch.nn.BatchNorm1d(3)

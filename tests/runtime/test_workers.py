@@ -20,7 +20,7 @@ from wsdl.diagnostics.render import render
 from wsdl.diagnostics.run_error import RunError
 from wsdl.diagnostics.span import Source
 from wsdl.distributed import Communicator, in_threads
-from wsdl.reporting.reports import Quiet, Reporter, StepReport
+from wsdl.reporting.reports import Callback, StepReport
 from wsdl.runtime.checkpoint import read_checkpoint
 from wsdl.runtime.fit import fit
 from wsdl.runtime.plan import Plan
@@ -113,12 +113,12 @@ def heads(rows: int = 50, seed: int = 0) -> dict[str, Any]:
 
 
 @dataclass
-class Curve(Quiet):
+class Curve(Callback):
     """The losses of all steps."""
 
     losses: list[float]
 
-    def step(self, r: StepReport) -> None:
+    def on_step(self, r: StepReport) -> None:
         self.losses.append(r.loss)
 
 
@@ -142,7 +142,7 @@ def trained(
         trainer = make(**{"batch": 16, "seed": 3, "threads": 1, "workers": own, **options})
         curve, checkpoint = Curve([]), None if resume is None else read_checkpoint(resume)
         arrays = rows if files is None else dict.fromkeys(files, rows)
-        done = fit(trainer, arrays, plan, evaluation=arrays, reporter=curve, resume=checkpoint)
+        done = fit(trainer, arrays, plan, evaluation=arrays, callback=curve, resume=checkpoint)
         return Run(curve.losses, done.results, trainer.state)
 
     first, *others = in_threads(workers, work)
@@ -221,7 +221,7 @@ class Threads:
 
     count: int
 
-    def run_training(self, job: TrainingJob, reporter: Reporter, *, resume: bool, replace: bool) -> Trained:
+    def run_training(self, job: TrainingJob, reporter: Callback, *, resume: bool, replace: bool) -> Trained:
         def work(own: Communicator) -> Trained:
             return job.run(reporter, resume=resume, replace=replace, workers=own)
 

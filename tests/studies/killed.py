@@ -12,7 +12,7 @@ from pathlib import Path
 from unittest import mock
 
 import wsdl
-from wsdl.reporting.reports import Quiet, StepReport
+from wsdl.reporting.reports import Callback, StepReport
 from wsdl.studies import compare
 from wsdl.studies.processes import Watch
 from wsdl.studies.results import Run
@@ -37,8 +37,8 @@ def event(name: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Steps(Quiet):
-    def step(self, r: StepReport) -> None:
+class Steps(Callback):
+    def on_step(self, r: StepReport) -> None:
         event(f"step {r.step}")
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from wsdl.ir.target import OPSETS, PRECISIONS, Loops, Materialize, Precision
     from wsdl.ir.types import TensorType
     from wsdl.matching.proposal import Proposal
+    from wsdl.reporting.reports import Callback, EvaluationReport, RunPlan, StepReport
+    from wsdl.reporting.trackers import MLflow, WeightsAndBiases
     from wsdl.runtime.plan import Better, Plan
     from wsdl.runtime.stopping import Interrupted
 
@@ -41,10 +43,13 @@ __all__ = [
     "STDIN",
     "Better",
     "Binding",
+    "Callback",
     "Checked",
+    "EvaluationReport",
     "Interrupted",
     "Inventory",
     "Loops",
+    "MLflow",
     "Materialize",
     "Model",
     "Plan",
@@ -53,8 +58,11 @@ __all__ = [
     "Proposal",
     "RowResults",
     "RunCosts",
+    "RunPlan",
+    "StepReport",
     "TensorType",
     "Trained",
+    "WeightsAndBiases",
     "are_rows",
     "check",
     "compile",
@@ -94,6 +102,8 @@ _NAMES = {
     "wsdl.ir.target": ("OPSETS", "PRECISIONS", "Loops", "Materialize", "Precision"),
     "wsdl.ir.types": ("TensorType",),
     "wsdl.matching.proposal": ("Proposal",),
+    "wsdl.reporting.reports": ("Callback", "EvaluationReport", "RunPlan", "StepReport"),
+    "wsdl.reporting.trackers": ("MLflow", "WeightsAndBiases"),
     "wsdl.runtime.plan": ("Better", "Plan"),
     "wsdl.runtime.stopping": ("Interrupted",),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,12 +16,27 @@ from wsdl.api.running import untrained
 from wsdl.api.sources import program_in
 from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.span import Source
-from wsdl.options import COUNT, DATA, DIMS, FLAG, NAME, ON_NAN, PATH, PROGRAM, SEED, SHARE, WEIGHTS, Optional, takes
+from wsdl.options import (
+    CALLBACKS,
+    COUNT,
+    DATA,
+    DIMS,
+    FLAG,
+    NAME,
+    ON_NAN,
+    PATH,
+    PROGRAM,
+    SEED,
+    SHARE,
+    WEIGHTS,
+    Optional,
+    takes,
+)
 
 if TYPE_CHECKING:
     from wsdl.distributed import Communicator
     from wsdl.ir.types import TensorType
-    from wsdl.reporting.reports import Reporter
+    from wsdl.reporting.reports import Callback
     from wsdl.runtime.checkpoint import Checkpoint
     from wsdl.runtime.plan import Plan, Progress
     from wsdl.runtime.stopping import Stop
@@ -32,7 +47,7 @@ if TYPE_CHECKING:
     Rows = Paths | Mapping[str, Any]  # a file or folder, or arrays by name
 
 
-@takes(epochs=COUNT, folder=Optional(PATH), replace=FLAG)
+@takes(epochs=COUNT, folder=Optional(PATH), replace=FLAG, callbacks=CALLBACKS)
 def fit(
     trainer: Trainer | Trainers,
     data: Mapping[str, Any] | Iterable[Mapping[str, Any]],
@@ -41,15 +56,17 @@ def fit(
     evaluation: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
     folder: Paths | None = None,
     replace: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> dict[str, float]:
     """Train for `epochs`; returns the results of the last evaluation, `{"loss": …, "accuracy": …}`.
 
     `data` and `evaluation` are arrays with many rows, which are shuffled in each epoch, or an iterable of batches; for
     `Trainers` those of each training by its name, and results are called `critic.loss`.
     The checkpoints that `wsdl train` writes go to `folder`; if it contains a training already, that is an error
-    (E0724), unless `replace` overwrites it. Several workers call this together, each with all arrays, or with its own
-    rows of each batch, and as many batches as the others.
+    (E0724), unless `replace` overwrites it. `callbacks` receive the reports of the training. Several workers call this
+    together, each with all arrays, or with its own rows of each batch, and as many batches as the others.
     """
+    from wsdl.reporting.reports import Callbacks
     from wsdl.runtime.fit import checkpoint_in, fit
     from wsdl.runtime.folder_lock import alone_in
     from wsdl.runtime.plan import Plan
@@ -58,7 +75,7 @@ def fit(
     own = plan.folder if trainer.exchange.rank == 0 else None
     with trainer.exchange.entered(alone_in(own)):
         trainer.exchange.agreed(functools.partial(checkpoint_in, own, resume=False, replace=replace))
-        return fit(trainer, data, plan, evaluation=evaluation).results
+        return fit(trainer, data, plan, evaluation=evaluation, callback=Callbacks(callbacks)).results
 
 
 @dataclass(frozen=True)
@@ -97,7 +114,7 @@ class TrainingJob:
 
     def run(
         self,
-        reporter: Reporter,
+        callback: Callback,
         *,
         resume: bool,
         replace: bool,
@@ -124,7 +141,7 @@ class TrainingJob:
             else:
                 plan = self.plan.tried() if self.only_try else self.plan
                 progress = fit(
-                    trainer, arrays, plan, evaluation=evaluation, reporter=reporter, resume=checkpoint, stop=stop
+                    trainer, arrays, plan, evaluation=evaluation, callback=callback, resume=checkpoint, stop=stop
                 )
             each = trainer if isinstance(trainer, Trainers) else {trainer.name: trainer}
             steps = {name: own.steps for name, own in each.items()}
@@ -167,7 +184,7 @@ class TrainingJob:
 class TrainingRunner(Protocol):
     """Runs a training in other processes: `wsdl.ray.Workers`."""
 
-    def run_training(self, job: TrainingJob, reporter: Reporter, *, resume: bool, replace: bool) -> Trained: ...
+    def run_training(self, job: TrainingJob, callback: Callback, *, resume: bool, replace: bool) -> Trained: ...
 
 
 @takes(
@@ -187,6 +204,7 @@ class TrainingRunner(Protocol):
     on_nan=ON_NAN,
     device=NAME,
     threads=Optional(COUNT),
+    callbacks=CALLBACKS,
 )
 def train(
     path: Paths | Source,
@@ -209,7 +227,7 @@ def train(
     device: str = "cpu",
     threads: int | None = None,
     workers: TrainingRunner | None = None,
-    reporter: Reporter | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Trained:
     """Train a model of a program as described by `plan`. `data` and `evaluation` are files, folders, or arrays by name.
     Without `model`, trainings that the program lets take turns make one run; `data` and `evaluation` are then a file of
@@ -219,9 +237,10 @@ def train(
     `settings` are the fields of `Settings` that differ from the defaults, of all trainings or of some by their names; a
     resumed training has those of its checkpoint. If the folder holds a training, `resume` continues it and `replace`
     overwrites it; otherwise it is an error (E0724). `only_try` runs one step, evaluates one batch, and writes nothing.
-    With `workers`, as `wsdl.ray.Workers(4)`, other processes train, which see the same files.
+    With `workers`, as `wsdl.ray.Workers(4)`, other processes train, which see the same files. `callbacks` receive the
+    reports of the training, in this process.
     """
-    from wsdl.reporting.reports import Quiet
+    from wsdl.reporting.reports import Callbacks
 
     job = TrainingJob(
         program_in(path),
@@ -242,7 +261,7 @@ def train(
         threads,
     )
     run = job.run if workers is None else functools.partial(workers.run_training, job)
-    return run(reporter or Quiet(), resume=resume, replace=replace)
+    return run(Callbacks(callbacks), resume=resume, replace=replace)
 
 
 def _held(data: Any) -> Any:

@@ -13,42 +13,42 @@ from wsdl.reporting.json_lines import LOG, JsonLines
 from wsdl.reporting.lines import Lines
 from wsdl.reporting.plot import is_installed
 from wsdl.reporting.progress import Progress
-from wsdl.reporting.reports import Quiet, Reporter, Reporters, RunPlan
+from wsdl.reporting.reports import Callback, RunPlan
 from wsdl.reporting.rows import RowLines, RowProgress, RowReporter
 from wsdl.reporting.trials import TrialLines, TrialProgress, TrialReporter
 
 CURVE, TENSORBOARD = "curve.svg", "tensorboard"
 
 
-def reporting(folder: Path | None, *, tensorboard: bool = False, quiet: bool = False) -> Reporter:
-    """The reporters of a training: one shows its progress, the others write into its folder."""
-    reporters: list[Reporter] = [Quiet() if quiet else shown()]
+def reporting(folder: Path | None, *, tensorboard: bool = False, quiet: bool = False) -> list[Callback]:
+    """The callbacks of a training: one shows its progress, the others write into its folder."""
+    callbacks = [Callback() if quiet else shown()]
     if folder is not None:
-        reporters += [JsonLines(folder / LOG), Curve(folder / CURVE) if is_installed() else NoCurve(reporters[0])]
+        callbacks += [JsonLines(folder / LOG), Curve(folder / CURVE) if is_installed() else NoCurve(callbacks[0])]
     if folder is not None and tensorboard:
         from wsdl.reporting.tensorboard import TensorBoard
 
-        reporters.append(TensorBoard(folder / TENSORBOARD))
-    return Reporters(reporters)
+        callbacks.append(TensorBoard(folder / TENSORBOARD))
+    return callbacks
 
 
 def reported(folder: Path) -> list[Path]:
-    """The files that reporters have written to the folder of a training."""
+    """The files that callbacks have written to the folder of a training."""
     return [path for name in (LOG, CURVE, TENSORBOARD) if (path := folder / name).exists()]
 
 
-class NoCurve(Quiet):
+class NoCurve(Callback):
     """Reports at the start that no curve will be drawn."""
 
-    def __init__(self, shown: Reporter) -> None:
+    def __init__(self, shown: Callback) -> None:
         self._shown = shown
 
-    def begin(self, plan: RunPlan) -> None:
-        self._shown.note(f"no {CURVE}, as matplotlib is not installed: pip install 'wsdl[plot]'")
+    def on_begin(self, plan: RunPlan) -> None:
+        self._shown.on_note(f"no {CURVE}, as matplotlib is not installed: pip install 'wsdl[plot]'")
 
 
-def shown() -> Reporter:
-    """A reporter on stderr: a live view on a terminal, otherwise plain lines."""
+def shown() -> Callback:
+    """A callback that writes to stderr: a live view on a terminal, otherwise plain lines."""
     terminal = Terminal.of(sys.stderr)
     return Progress(terminal.stream, color=terminal.color) if _is_live(terminal) else Lines(_line_by_line(terminal))
 

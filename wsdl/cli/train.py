@@ -115,7 +115,7 @@ def train(
     folder = None if output is None or dry_run else Path(output)
     plan = api.Plan(epochs, folder, save_every, keep, api.Better.of(best), patience, limit_steps)
     settings = {"batch": batch, "accumulate": accumulate, "hold": hold, "seed": seed}
-    reporter = reporting(folder, tensorboard=tensorboard, quiet=as_json or dry_run)
+    callbacks = reporting(folder, tensorboard=tensorboard, quiet=as_json or dry_run)
     try:
         with writing(folder or "."):
             trained = api.train(
@@ -138,7 +138,7 @@ def train(
                 device=device,
                 threads=threads,
                 workers=workers_of(workers, cluster, threads),
-                reporter=reporter,
+                callbacks=callbacks,
             )
     except api.Interrupted as stopped:
         note(stopped.message)

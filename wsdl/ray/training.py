@@ -26,32 +26,32 @@ from wsdl.distributed import Communicator
 from wsdl.ray import errors
 from wsdl.ray.cluster import Request, connected, require_running
 from wsdl.ray.tasks import POLL_SECONDS, RETRIES, Failed
-from wsdl.reporting.reports import EvaluationReport, Reporter, RunPlan, StepReport
+from wsdl.reporting.reports import Callback, EvaluationReport, RunPlan, StepReport
 from wsdl.runtime.stopping import Interrupted, Stop
 from wsdl.runtime.training_state import LAST
 
 PATIENCE = 60.0  # for workers to start again, or to end where one has failed
 ANSWER_SECONDS = 5.0  # for a worker to say that it is there
 STOPPED = "E0836"  # what a worker says when another one has failed
-Report: TypeAlias = "tuple[str, tuple[Any, ...]]"  # a method of `Reporter`, and its arguments
+Report: TypeAlias = "tuple[str, tuple[Any, ...]]"  # a method of `Callback`, and its arguments
 
 
-def run_training(workers: Request, job: TrainingJob, reporter: Reporter, *, resume: bool, replace: bool) -> Trained:
+def run_training(workers: Request, job: TrainingJob, callback: Callback, *, resume: bool, replace: bool) -> Trained:
     """Run a job on workers. Raises the `CompileError`s of a worker, `Interrupted` after a signal, and `RunError`
     (E0745) where workers are lost again and again."""
     if workers.count > 1 and find_spec("xgboost") is None:
         raise errors.not_installed("xgboost")
     stop = Stop()
     with connected(workers) as ray, stop.watching():
-        return _Training(ray, workers, job, reporter, stop).run(resume=resume, replace=replace)
+        return _Training(ray, workers, job, callback, stop).run(resume=resume, replace=replace)
 
 
 class _Training:
-    def __init__(self, ray: Any, workers: Request, job: TrainingJob, reporter: Reporter, stop: Stop) -> None:
+    def __init__(self, ray: Any, workers: Request, job: TrainingJob, callback: Callback, stop: Stop) -> None:
         self.ray, self.workers, self.job, self.stop = ray, workers, job, stop
         self.sent = ray.put(replace(job, threads=workers.threads))  # once, since it may have arrays
         self.cause = ""  # of the last loss
-        self.reports = _Forwarded(reporter)
+        self.reports = _Forwarded(callback)
 
     def run(self, *, resume: bool, replace: bool) -> Trained:
         """Run the job, again from the last checkpoint whenever a worker is lost, unless that happens several times
@@ -168,19 +168,19 @@ def _goes_on(cause: str, plan: RunPlan) -> str:
 
 
 class _Forwarded:
-    """Passes reports on to a reporter; a training that begins again ends the reports of before."""
+    """Passes reports on to a callback; a training that begins again ends the reports of before."""
 
-    def __init__(self, reporter: Reporter) -> None:
-        self._reporter, self._notes = reporter, list[Callable[[RunPlan], str]]()
+    def __init__(self, callback: Callback) -> None:
+        self._callback, self._notes = callback, list[Callable[[RunPlan], str]]()
         self._plan: RunPlan | None = None  # of a run that has begun
 
     def forward(self, reports: Sequence[Report]) -> None:
         for method, arguments in reports:
-            getattr(self._reporter, method)(*arguments)
-            if method in ("begin", "end"):
+            getattr(self._callback, method)(*arguments)
+            if method in ("on_begin", "on_end"):
                 self._plan = arguments[0] if arguments else None
             while self._plan is not None and self._notes:
-                self._reporter.note(self._notes.pop(0)(self._plan))
+                self._callback.on_note(self._notes.pop(0)(self._plan))
 
     def note(self, text: Callable[[RunPlan], str]) -> None:
         """Shown when the training begins: a live view shows nothing before."""
@@ -188,7 +188,7 @@ class _Forwarded:
 
     def end(self) -> None:
         if self._plan is not None:
-            self.forward([("end", ())])
+            self.forward([("on_end", ())])
 
 
 # -- on the worker -----------------------------------------------------------------------------------------------------
@@ -247,8 +247,8 @@ def _connected(arguments: Mapping[str, Any] | None, rank: int) -> Iterator[Commu
         yield distributed.xgboost()
 
 
-class _Reports:
-    """A reporter that keeps reports until they are taken."""
+class _Reports(Callback):
+    """A callback that keeps reports until they are taken."""
 
     def __init__(self) -> None:
         self._waiting: SimpleQueue[Report] = SimpleQueue()
@@ -259,23 +259,23 @@ class _Reports:
         self._taken.set()
         return reports
 
-    def begin(self, plan: RunPlan) -> None:
-        self._waiting.put(("begin", (plan,)))
+    def on_begin(self, plan: RunPlan) -> None:
+        self._waiting.put(("on_begin", (plan,)))
 
-    def step(self, r: StepReport) -> None:
-        self._waiting.put(("step", (r,)))
+    def on_step(self, r: StepReport) -> None:
+        self._waiting.put(("on_step", (r,)))
 
-    def evaluation(self, r: EvaluationReport) -> None:
-        self._waiting.put(("evaluation", (r,)))
+    def on_eval(self, r: EvaluationReport) -> None:
+        self._waiting.put(("on_eval", (r,)))
 
-    def note(self, text: str) -> None:
-        self._waiting.put(("note", (text,)))
+    def on_note(self, text: str) -> None:
+        self._waiting.put(("on_note", (text,)))
 
-    def flush(self) -> None:
+    def on_save(self) -> None:
         """Returns when all reports so far have been taken, so that a log has them before there is a checkpoint."""
         self._taken.clear()
-        self._waiting.put(("flush", ()))
+        self._waiting.put(("on_save", ()))
         self._taken.wait(PATIENCE)
 
-    def end(self) -> None:
-        self._waiting.put(("end", ()))
+    def on_end(self) -> None:
+        self._waiting.put(("on_end", ()))

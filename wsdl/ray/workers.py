@@ -11,7 +11,7 @@ from wsdl.ray.cluster import Request, connected
 from wsdl.ray.rows import run_parts
 from wsdl.ray.training import run_training
 from wsdl.ray.trials import run_trials
-from wsdl.reporting.reports import Reporter
+from wsdl.reporting.reports import Callback
 from wsdl.runtime.parts import Part, RowJob
 from wsdl.studies.processes import Watch
 from wsdl.studies.results import Run
@@ -36,6 +36,6 @@ class Workers(Request):
         """Run the trials of a study; yields the result of each, in the order in which they end."""
         return run_trials(self, trials, watch)
 
-    def run_training(self, job: TrainingJob, reporter: Reporter, *, resume: bool, replace: bool) -> Trained:
+    def run_training(self, job: TrainingJob, callback: Callback, *, resume: bool, replace: bool) -> Trained:
         """Train by workers that each compute their rows of every batch."""
-        return run_training(self, job, reporter, resume=resume, replace=replace)
+        return run_training(self, job, callback, resume=resume, replace=replace)

@@ -12,13 +12,13 @@ from wsdl.atomic import holding, write_file
 from wsdl.diagnostics.figures import count
 from wsdl.reporting.json_lines import LOG, read_log
 from wsdl.reporting.plot import Curves, as_svg, figure
-from wsdl.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
+from wsdl.reporting.reports import Callback, EvaluationReport, RunPlan, StepReport
 from wsdl.reporting.series import Point, Series
 
 DRAWING = 50  # a picture is redrawn after this multiple of the time that drawing it took
 
 
-class Curve(Quiet):
+class Curve(Callback):
     """Draws at evaluations, at most every `seconds` and for at most a small part of the time, and at the end. A resumed
     run reads the previous values from the `log`, by default the one beside the picture. Needs matplotlib."""
 
@@ -45,7 +45,7 @@ class Curve(Quiet):
         self._plan: RunPlan | None = None
         self._epoch = 0
 
-    def begin(self, plan: RunPlan) -> None:
+    def on_begin(self, plan: RunPlan) -> None:
         self._clear()
         self._plan = plan
         for line in read_log(self.log, plan.first_step) if plan.first_step else ():
@@ -54,17 +54,17 @@ class Curve(Quiet):
             else:
                 self._evaluated(line.step, line.results)
 
-    def step(self, r: StepReport) -> None:
+    def on_step(self, r: StepReport) -> None:
         self._epoch = r.epoch
         self._add(r.step, r.loss, r.lr, r.training)
 
-    def evaluation(self, r: EvaluationReport) -> None:
+    def on_eval(self, r: EvaluationReport) -> None:
         self._epoch = r.epoch
         self._evaluated(r.step, r.results)
         if self._clock() - self._drawn >= self._pause:
             self._draw()
 
-    def end(self) -> None:
+    def on_end(self) -> None:
         self._draw()
 
     def _add(self, step: int, loss: float, lr: float, training: str) -> None:

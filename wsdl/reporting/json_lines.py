@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from wsdl.atomic import holding, write_file
-from wsdl.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
+from wsdl.reporting.reports import Callback, EvaluationReport, RunPlan, StepReport
 
 LOG = "log.jsonl"
 FLUSH_SECONDS = 1.0  # of entries that a killed process may lose
@@ -39,7 +39,7 @@ class LogEntry:
     training: str = ""
 
 
-class JsonLines(Quiet):
+class JsonLines(Callback):
     """Writes the log. A fresh run replaces the file, a resumed one appends after the step it resumes from."""
 
     def __init__(self, path: str | os.PathLike[str], *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -50,7 +50,7 @@ class JsonLines(Quiet):
         self._flushed = 0.0
         self._evaluated = -1  # the step of the last evaluation
 
-    def begin(self, plan: RunPlan) -> None:
+    def on_begin(self, plan: RunPlan) -> None:
         """Open the log. Lines after the step from which a run resumes are removed, since their steps will be repeated;
         so is an incomplete line."""
         self._evaluated = -1
@@ -65,7 +65,7 @@ class JsonLines(Quiet):
         self._file = open(self.path, "a", encoding="utf-8", newline="\n")  # noqa: SIM115 - open until the end
         self._flushed = self._clock()
 
-    def step(self, r: StepReport) -> None:
+    def on_step(self, r: StepReport) -> None:
         # Formatted here, since `json.dumps` takes three times as long. `float`, since NumPy's scalars print their type.
         loss = repr(float(r.loss)) if isfinite(r.loss) else "null"
         lr = repr(float(r.lr)) if isfinite(r.lr) else "null"
@@ -73,7 +73,7 @@ class JsonLines(Quiet):
         seconds = round(r.seconds, 4)
         self._add(f'{{"step": {r.step}, "epoch": {r.epoch},{own} "loss": {loss}, "lr": {lr}, "seconds": {seconds}}}\n')
 
-    def evaluation(self, r: EvaluationReport) -> None:
+    def on_eval(self, r: EvaluationReport) -> None:
         if r.step == self._evaluated:
             return  # already in the log: the run resumes from a checkpoint at this step, before its evaluation
         self._evaluated = r.step
@@ -93,12 +93,12 @@ class JsonLines(Quiet):
             self._file.flush()
         self._flushed = self._clock()
 
-    def flush(self) -> None:
+    def on_save(self) -> None:
         self._write()
         if self._file:
             os.fsync(self._file.fileno())
 
-    def end(self) -> None:
+    def on_end(self) -> None:
         if self._file:
             try:
                 self._write()

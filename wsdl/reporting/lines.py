@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterable
 
 from wsdl.reporting.meter import Meter, epoch_text, plan_text, step_text, values_text
-from wsdl.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
+from wsdl.reporting.reports import Callback, EvaluationReport, RunPlan, StepReport
 
 FIRST, MOST = 5.0, 60.0  # seconds between lines
 RARER = 0.05  # of the time so far: in a run of hours, lines are less frequent
 
 
-class Lines(Quiet):
+class Lines(Callback):
     """A line for each epoch, training and evaluation side by side; in between a line every few seconds, later every
     minute. `write` receives lines with their newline."""
 
@@ -23,15 +23,15 @@ class Lines(Quiet):
         self._began = self._next = 0.0
         self._epoch = 0  # the last epoch with a line
 
-    def begin(self, plan: RunPlan) -> None:
+    def on_begin(self, plan: RunPlan) -> None:
         self._meter = Meter(plan, self._clock)
         self._began = self._clock()
         self._next = self._began + FIRST
         self._epoch = 0
         for line in plan_text(plan):
-            self.note(line)
+            self.on_note(line)
 
-    def step(self, r: StepReport) -> None:
+    def on_step(self, r: StepReport) -> None:
         meter = self._meter
         if meter is None:
             return
@@ -44,14 +44,14 @@ class Lines(Quiet):
             self._line([*fields, *(f"{name} {value}" for name, value in meter.shown()), *meter.pace()])
             self._next = now + min(max(FIRST, RARER * (now - self._began)), MOST)
 
-    def evaluation(self, r: EvaluationReport) -> None:
+    def on_eval(self, r: EvaluationReport) -> None:
         if self._meter is not None:
             self._tell_epoch(self._meter, r)
 
-    def note(self, text: str) -> None:
+    def on_note(self, text: str) -> None:
         self._write(f"{text}\n")
 
-    def end(self) -> None:
+    def on_end(self) -> None:
         if self._meter is not None:
             self._tell_epoch(self._meter)
 
@@ -68,4 +68,4 @@ class Lines(Quiet):
         self._line(words)
 
     def _line(self, words: Iterable[str]) -> None:
-        self.note("  ".join(words))
+        self.on_note("  ".join(words))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from wsdl.reporting.live import BAR, LiveView, bar
 from wsdl.reporting.meter import Meter, duration, epoch_text, plan_text, step_text, values_text
-from wsdl.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
+from wsdl.reporting.reports import Callback, EvaluationReport, RunPlan, StepReport
 from wsdl.reporting.series import Series
 from wsdl.reporting.sparkline import sparkline
 
@@ -21,7 +21,7 @@ EPOCH, COLUMN = 7, 9  # columns of the epoch and of a value in the table
 NOT_FINITE = ("nan", "inf", "-inf")
 
 
-class Progress(Quiet):
+class Progress(Callback):
     """A live view on a terminal with box drawing. However it ends, the cursor is restored and the last view stays."""
 
     def __init__(
@@ -40,14 +40,14 @@ class Progress(Quiet):
         self._columns: list[str] = []  # of the table, once it has a header
         self._epoch = 0  # the last epoch with a row
 
-    def begin(self, plan: RunPlan) -> None:
+    def on_begin(self, plan: RunPlan) -> None:
         self._meter = Meter(plan, self._clock)
         self._losses, self._columns, self._epoch, self._shown = Series(SPARK), [], 0, ""
         self._view.start()
         for line in plan_text(plan):
             self._view.print(line, style="dim")
 
-    def step(self, r: StepReport) -> None:
+    def on_step(self, r: StepReport) -> None:
         if self._meter is None:
             return
         if self._meter.last is not None and self._meter.last.epoch != r.epoch:
@@ -58,7 +58,7 @@ class Progress(Quiet):
             self._losses.add(r.step, r.loss)
         self._view.draw_when_due()
 
-    def evaluation(self, r: EvaluationReport) -> None:
+    def on_eval(self, r: EvaluationReport) -> None:
         if self._meter is not None:
             self._add_row(self._meter, r)
 
@@ -87,7 +87,7 @@ class Progress(Quiet):
         row = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
         return Text(row.rstrip(), style)
 
-    def note(self, text: str) -> None:
+    def on_note(self, text: str) -> None:
         from rich.text import Text
 
         self._print(Text(text))
@@ -96,7 +96,7 @@ class Progress(Quiet):
         """Print above the view; text longer than a line is cut or folded."""
         self._view.print(text, no_wrap=cut, overflow="crop" if cut else "fold")
 
-    def end(self) -> None:
+    def on_end(self) -> None:
         try:
             if self._meter is not None:
                 self._add_row(self._meter)

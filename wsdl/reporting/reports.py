@@ -1,7 +1,7 @@
-"""Reports of a training's progress, and the interface of reporters, which show or record them.
+"""Reports of a training's progress, and callbacks, which receive them to show or record them.
 
-    with reporting(Reporters([JsonLines(folder / "log.jsonl"), Lines(sys.stderr)]), plan) as reporter:
-        reporter.step(...)
+    with reporting(Callbacks([JsonLines(folder / "log.jsonl"), Lines(sys.stderr)]), plan) as callback:
+        callback.on_step(...)
 
 Nothing here needs NumPy or a runtime.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,11 @@ class StepReport:
         values = {"loss": self.loss, **self.metrics}
         return {f"{self.training}.{name}": v for name, v in values.items()} if self.training else values
 
+    def scalars(self) -> dict[str, float]:
+        """As trackers show them: `loss/training`, `accuracy/training` and so on, and `lr`."""
+        values = {f"{name}/training": value for name, value in self.named().items()}
+        return {**values, f"{self.training}.lr" if self.training else "lr": self.lr}
+
 
 @dataclass(frozen=True)
 class EvaluationReport:
@@ -62,89 +66,76 @@ class EvaluationReport:
     results: dict[str, float]  # "loss" first, then the metrics; of several trainings as `critic.loss`
     is_best: bool
 
+    def scalars(self) -> dict[str, float]:
+        """As trackers show them: `loss/evaluation` and so on."""
+        return {f"{name}/evaluation": value for name, value in self.results.items()}
 
-class Reporter(Protocol):
-    """Receives the reports of a training, from `begin` to `end`."""
 
-    def begin(self, plan: RunPlan) -> None: ...
+class Callback:
+    """Receives the reports of a training: the base of what shows or records one, whose methods do nothing. The first of
+    several workers calls them, in the process that has asked for the training. What a method raises ends the training,
+    after `on_end`."""
 
-    def step(self, r: StepReport) -> None: ...
+    def on_begin(self, plan: RunPlan) -> None:
+        """The training begins, or a run that resumes it."""
 
-    def evaluation(self, r: EvaluationReport) -> None: ...
+    def on_step(self, r: StepReport) -> None:
+        """A step is done: that of a batch, or with `hold` one of several on it."""
 
-    def note(self, text: str) -> None:
-        """A line of text to show."""
+    def on_eval(self, r: EvaluationReport) -> None:
+        """An evaluation is done: after each epoch, if there is data for it."""
 
-    def flush(self) -> None:
-        """Write everything reported so far to disk. Called before a checkpoint is written, so that a run that resumes
+    def on_note(self, text: str) -> None:
+        """A line of text to show, such as a batch that was skipped."""
+
+    def on_save(self) -> None:
+        """A checkpoint is about to be written. What is reported so far has to be on disk, so that a run that resumes
         from it finds every line up to it."""
 
-    def end(self) -> None:
-        """The training has ended or was interrupted."""
+    def on_end(self) -> None:
+        """The training has ended, has failed, or was interrupted. Not called if `on_begin` has failed."""
 
 
-class Quiet:
-    """Shows nothing; the base of other reporters."""
+class Callbacks(Callback):
+    """Forwards the reports to several callbacks, in order."""
 
-    def begin(self, plan: RunPlan) -> None:
-        pass
-
-    def step(self, r: StepReport) -> None:
-        pass
-
-    def evaluation(self, r: EvaluationReport) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        pass
-
-    def flush(self) -> None:
-        pass
-
-    def end(self) -> None:
-        pass
-
-
-class Reporters:
-    """Forwards the reports to several reporters, in order."""
-
-    def __init__(self, reporters: Sequence[Reporter]) -> None:
-        self.reporters = reporters
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
+        self.callbacks = callbacks
         self._begun = ExitStack()
 
-    def begin(self, plan: RunPlan) -> None:
+    def on_begin(self, plan: RunPlan) -> None:
         """If one fails to begin, those before it are ended."""
         with ExitStack() as opened:
-            for reporter in self.reporters:
-                opened.enter_context(reporting(reporter, plan))
+            for callback in self.callbacks:
+                opened.enter_context(reporting(callback, plan))
             self._begun = opened.pop_all()
 
-    def step(self, r: StepReport) -> None:
-        for reporter in self.reporters:
-            reporter.step(r)
+    def on_step(self, r: StepReport) -> None:
+        for callback in self.callbacks:
+            callback.on_step(r)
 
-    def evaluation(self, r: EvaluationReport) -> None:
-        for reporter in self.reporters:
-            reporter.evaluation(r)
+    def on_eval(self, r: EvaluationReport) -> None:
+        for callback in self.callbacks:
+            callback.on_eval(r)
 
-    def note(self, text: str) -> None:
-        for reporter in self.reporters:
-            reporter.note(text)
+    def on_note(self, text: str) -> None:
+        for callback in self.callbacks:
+            callback.on_note(text)
 
-    def flush(self) -> None:
-        for reporter in self.reporters:
-            reporter.flush()
+    def on_save(self) -> None:
+        for callback in self.callbacks:
+            callback.on_save()
 
-    def end(self) -> None:
+    def on_end(self) -> None:
         """End all in reverse order, even if one fails."""
         self._begun.close()
 
 
 @contextmanager
-def reporting(reporter: Reporter, plan: RunPlan) -> Iterator[Reporter]:
-    """A context with a reporter that has begun; it is ended in any case, also on exceptions and Ctrl-C."""
-    reporter.begin(plan)
+def reporting(callback: Callback, plan: RunPlan) -> Iterator[Callback]:
+    """A context with a callback that has begun; it is ended in any case, also on exceptions and Ctrl-C."""
+    callback.on_begin(plan)
     try:
-        yield reporter
+        yield callback
     finally:
-        reporter.end()
+        callback.on_end()

@@ -13,7 +13,7 @@ from typing import Any
 from wsdl.atomic import remove_leftovers
 from wsdl.diagnostics.run_error import fail
 from wsdl.reporting.json_lines import LOG, seconds_until
-from wsdl.reporting.reports import EvaluationReport, Quiet, Reporter, RunPlan, StepReport, reporting
+from wsdl.reporting.reports import Callback, EvaluationReport, RunPlan, StepReport, reporting
 from wsdl.runtime.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from wsdl.runtime.plan import Plan, Progress
 from wsdl.runtime.stopping import Interrupted, Stop
@@ -35,7 +35,7 @@ def fit(
     plan: Plan | None = None,
     *,
     evaluation: Data | Mapping[str, Data] | None = None,
-    reporter: Reporter | None = None,
+    callback: Callback | None = None,
     resume: Checkpoint | None = None,
     stop: Stop | None = None,
 ) -> Progress:
@@ -51,8 +51,8 @@ def fit(
     Several workers call this alike: each with all arrays, or with its own rows of each batch, and as many batches as
     the others; what is evaluated is whole on each. The first one writes files and reports; a signal to one stops all.
     """
-    reporter = reporter if reporter is not None and trainer.exchange.rank == 0 else Quiet()
-    return _Run(trainer, _streams(trainer, data, evaluation), plan or Plan(), reporter, stop or Stop()).run(resume)
+    callback = callback if callback is not None and trainer.exchange.rank == 0 else Callback()
+    return _Run(trainer, _streams(trainer, data, evaluation), plan or Plan(), callback, stop or Stop()).run(resume)
 
 
 def _streams(trainer: Trainer | Trainers, data: Any, evaluation: Any) -> dict[str, Stream]:
@@ -96,10 +96,10 @@ class _Run:
         trainer: Trainer | Trainers,
         streams: dict[str, Stream],
         plan: Plan,
-        reporter: Reporter,
+        callback: Callback,
         stop: Stop,
     ) -> None:
-        self.trainer, self.streams, self.reporter, self.exchange = trainer, streams, reporter, trainer.exchange
+        self.trainer, self.streams, self.callback, self.exchange = trainer, streams, callback, trainer.exchange
         self.first = next(iter(streams.values()))
         evaluated = next((s for s in streams.values() if s.evaluation is not None), self.first)
         self.plan = replace(plan, better=evaluated.better(plan.better))
@@ -123,9 +123,9 @@ class _Run:
         if resume is not None:
             self._resume(resume)
         self._set_totals()
-        with self.stop.watching(), reporting(self.reporter, self._run_plan()):
+        with self.stop.watching(), reporting(self.callback, self._run_plan()):
             for note in said:
-                self.reporter.note(note)
+                self.callback.on_note(note)
             while self.progress.epoch < self.epochs and not self._is_over():
                 self._epoch()
                 if self._stops():
@@ -232,7 +232,7 @@ class _Run:
             self.progress.skipped += 1
             reason = "its gradients are not finite" if isfinite(step.loss) else f"its loss is {step.loss:g}"
             text = f"skipped a batch after step {self.trainer.steps}: {reason}"
-            self.reporter.note(text)
+            self.callback.on_note(text)
             if self.bad_in_a_row >= SKIPPED:
                 message = f"the losses or gradients of {SKIPPED} batches in a row are not finite"
                 raise fail(
@@ -250,7 +250,7 @@ class _Run:
             self._seconds(),
             stream.name,
         )
-        self.reporter.step(report)
+        self.callback.on_step(report)
 
     def _seconds(self) -> float:
         return monotonic() - self.start
@@ -267,7 +267,7 @@ class _Run:
             if self.plan.folder is not None:
                 self.exchange.agreed(partial(self._write_best, self.plan.folder / BEST))
         report = EvaluationReport(self.trainer.steps, epoch, progress.results, is_best)
-        self.reporter.evaluation(report)
+        self.callback.on_eval(report)
 
     def _write_best(self, path: Path) -> None:
         if self.exchange.rank == 0:
@@ -277,7 +277,7 @@ class _Run:
         folder, self.saved_at = self.plan.folder, self.trainer.steps
         if folder is None:
             return
-        self.reporter.flush()
+        self.callback.on_save()
         checkpoint = self.trainer.checkpoint(
             {
                 **asdict(self.progress),

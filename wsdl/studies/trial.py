@@ -19,7 +19,7 @@ from wsdl.diagnostics import CompileError
 from wsdl.diagnostics.run_error import fail
 from wsdl.diagnostics.span import Source
 from wsdl.reporting.json_lines import LOG, JsonLines, read_log
-from wsdl.reporting.reports import Reporter, Reporters
+from wsdl.reporting.reports import Callback
 from wsdl.runtime.fit import BEST
 from wsdl.runtime.plan import Better, Plan
 from wsdl.runtime.trainer import Trainer
@@ -81,13 +81,13 @@ class Trial:
         return Trial(**{**value, "training": Training(**value["training"])})
 
 
-def run(trial: Trial, reporter: Reporter) -> Run:
+def run(trial: Trial, callback: Callback) -> Run:
     """Train and evaluate; resumes from a checkpoint in the folder. On errors in the program, the data or the training
     returns a `Run` with the reason; a signal to stop saves, and raises `Interrupted`."""
     until = monotonic() + LOCKED
     while True:
         try:
-            return _trained(trial, reporter)
+            return _trained(trial, callback)
         except CompileError as error:
             first = next(d for d in error.diagnostics if d.severity == "error")
             if first.code == "E0725" and monotonic() < until:  # the process of a study that was killed is about to end
@@ -102,7 +102,7 @@ def run(trial: Trial, reporter: Reporter) -> Run:
             return Run(trial.seed, failure=Failure("E0709", "not enough memory", is_lasting=False))
 
 
-def _trained(trial: Trial, reporter: Reporter) -> Run:
+def _trained(trial: Trial, callback: Callback) -> Run:
     how, folder = trial.training, Path(trial.folder)
     source = Source(trial.path, trial.text)
     trained = api.train(
@@ -118,7 +118,7 @@ def _trained(trial: Trial, reporter: Reporter) -> Run:
         resume=True,
         device=how.device,
         threads=how.threads,
-        reporter=Reporters([JsonLines(folder / LOG), reporter]),
+        callbacks=[JsonLines(folder / LOG), callback],
     )
     trainer, progress = trained.trainer, trained.progress
     assert isinstance(trainer, Trainer), "a study is of one training, which `compare` chooses"

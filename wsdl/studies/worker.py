@@ -15,23 +15,23 @@ from threading import Thread
 from typing import Any, TextIO
 
 from wsdl.process import INTERRUPTED
-from wsdl.reporting.reports import Quiet, RunPlan, StepReport
+from wsdl.reporting.reports import Callback, RunPlan, StepReport
 
 SEND_SECONDS = 0.1  # between two lines about the steps of a trial
 Send = Callable[[dict[str, Any]], None]
 
 
-class SentProgress(Quiet):
+class SentProgress(Callback):
     """Sends the progress of a trial."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self._next = 0.0
 
-    def begin(self, plan: RunPlan) -> None:
+    def on_begin(self, plan: RunPlan) -> None:
         self._send({"begin": plan.first_step, "steps": plan.steps})
 
-    def step(self, r: StepReport) -> None:
+    def on_step(self, r: StepReport) -> None:
         if (now := time.monotonic()) >= self._next:
             self._send({"step": r.step, "loss": r.loss})
             self._next = now + SEND_SECONDS
