@@ -20,6 +20,11 @@ def size(bytes: int) -> str:
     return f"{bytes // 1000**6:,} EB"
 
 
+def rounded(number: int) -> str:
+    """`812`, `41.2 k`, `5.9 M`: an amount where there is no room for all digits."""
+    return str(number) if number < 1000 else size(number).removesuffix("B")
+
+
 def count(number: int, noun: str, plural: str = "") -> str:
     """`1 tensor`, `12 tensors`, `2,000 batches`."""
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

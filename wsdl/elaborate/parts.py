@@ -57,6 +57,7 @@ def _part_of(layer: Layer, node: tree.Field, context: Context) -> Item:
     if not node.span.source.is_standard and isinstance(definition, tree.Block | tree.Model):
         context.references.add(node.name.span, bound_names(definition.body).get(name))
     if name in layer.module.slots:
+        context.references.add_slots(node.name.span, [layer.module.slots[name].path])
         return context.builder.parameter(layer.module.slots[name])
     if name in layer.declared:
         return layer.declared[name]

@@ -11,17 +11,18 @@ import posixpath
 import sys
 import traceback
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from lsprotocol import types
 from pygls import uris
 
+from wsdl import compiler
 from wsdl.api.checking import Examined, examine
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.diagnostics.span import Source, Span
 from wsdl.elaborate.scopes import STANDARD
+from wsdl.ir.inventory import Inventory
 from wsdl.ir.references import References
 from wsdl.lsp.positions import Encoding, Positions
 from wsdl.syntax import tree
@@ -37,6 +38,7 @@ class Document:
         self._examined: Examined | None = None
         self._read: dict[str, Source | None] = {}  # the imported files of the last check, by path
         self._references: References | None = None
+        self._inventory: Inventory | None = None
 
     @property
     def positions(self) -> Positions:
@@ -46,7 +48,7 @@ class Document:
     def examined(self) -> Examined:
         """All diagnostics of the file as it is now, and its program."""
         if self._examined is None or any(self._source_of(path) is not source for path, source in self._read.items()):
-            self._read, self._references = {}, None
+            self._read, self._references, self._inventory = {}, None, None
             self._examined = self._check()
         return self._examined
 
@@ -63,10 +65,18 @@ class Document:
                 self._references = references(program)
         return self._references
 
-    @cached_property
+    @property
+    def inventory(self) -> Inventory | None:
+        """What the program stores; `None` if it has errors."""
+        storage = self.examined.storage
+        if self._inventory is None and storage is not None:
+            self._inventory = compiler.inventory(storage)
+        return self._inventory
+
+    @property
     def tree(self) -> tree.File:
         """The syntax tree, without declarations that have syntax errors."""
-        return parse(self.source, Problems())
+        return self.documents.tree(self.source)
 
     def check_again(self) -> None:
         """Forget the last check: a file that it depends on, such as one of weights, may have changed."""
@@ -104,6 +114,7 @@ class Documents:
         self._open: dict[str, Document] = {}
         self._on_disk: dict[str, tuple[tuple[int, ...], Source | None]] = {}  # by path, with what tells a change
         self._positions: WeakKeyDictionary[Source, Positions] = WeakKeyDictionary()
+        self._trees: WeakKeyDictionary[Source, tree.File] = WeakKeyDictionary()
 
     def __iter__(self) -> Iterator[Document]:
         return iter(self._open.values())
@@ -135,6 +146,12 @@ class Documents:
         if source not in self._positions:
             self._positions[source] = Positions(source, self.encoding)
         return self._positions[source]
+
+    def tree(self, source: Source) -> tree.File:
+        """The syntax tree of any source that was read."""
+        if source not in self._trees:
+            self._trees[source] = parse(source, Problems())
+        return self._trees[source]
 
     def uri(self, source: Source) -> str:
         """The URI of a source as the client writes it, if the file is open."""

@@ -14,9 +14,15 @@ from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 
 from wsdl._version import __version__
+from wsdl.lsp.code_lens import code_lenses
 from wsdl.lsp.diagnostics import diagnostics
 from wsdl.lsp.documents import Document, Documents
 from wsdl.lsp.formatting import formatting
+from wsdl.lsp.highlight import highlights
+from wsdl.lsp.hover import hover
+from wsdl.lsp.inlay_hints import inlay_hints
+from wsdl.lsp.navigation import definition, references
+from wsdl.lsp.outline import folding, outline
 from wsdl.lsp.quick_fixes import quick_fixes
 
 PAUSE = 0.05  # seconds after a keystroke before the text is checked, unless something is asked about it before
@@ -26,7 +32,15 @@ _ONLY_QUICK_FIXES = types.CodeActionOptions(code_action_kinds=[types.CodeActionK
 
 FEATURES: Mapping[str, tuple[Callable[[Document, Any], object], object]] = {
     types.TEXT_DOCUMENT_CODE_ACTION: (quick_fixes, _ONLY_QUICK_FIXES),
+    types.TEXT_DOCUMENT_CODE_LENS: (code_lenses, None),
+    types.TEXT_DOCUMENT_DEFINITION: (definition, None),
+    types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT: (highlights, None),
+    types.TEXT_DOCUMENT_DOCUMENT_SYMBOL: (outline, None),
+    types.TEXT_DOCUMENT_FOLDING_RANGE: (folding, None),
     types.TEXT_DOCUMENT_FORMATTING: (formatting, None),
+    types.TEXT_DOCUMENT_HOVER: (hover, None),
+    types.TEXT_DOCUMENT_INLAY_HINT: (inlay_hints, None),
+    types.TEXT_DOCUMENT_REFERENCES: (references, None),
 }
 """The function that answers each request about a document, and the options that the server announces for it."""
 

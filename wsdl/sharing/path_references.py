@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from wsdl.diagnostics.span import Span
@@ -62,7 +62,7 @@ class _Follow:
 
     def __init__(self, program: Checked, known: References) -> None:
         self._paths = Paths(program)
-        self.references = References(dict(known.definitions))
+        self.references = References(dict(known.definitions), dict(known.slots))
         self._ways = program.ways
         self._groups: dict[str, list[GroupRequest]] = {}  # by their names in files
         for group in (*program.groups, *(request.group for request in program.ways)):
@@ -75,6 +75,8 @@ class _Follow:
         for pattern in group.exceptions:
             for member in members:
                 self.steps(pattern.steps, [member])
+        for place in (group.span, group.name_span):
+            self.references.add_slots(place, _slots(members))
         return members
 
     def paths(self, request: FreezeRequest | RateRequest, from_file: bool) -> None:
@@ -99,6 +101,7 @@ class _Follow:
             if groups:
                 self.references.add(step.span, *(group.name_span for group in groups))
                 at = [thing for group in groups for thing in self.group(group)]
+                self.references.add_slots(step.span, _slots(at))
                 ways = tuple(request for request in ways if request.group in groups)
                 continue
             try:
@@ -109,6 +112,7 @@ class _Follow:
                 return []
             if isinstance(step, Part):
                 self.references.add(step.span, *(place for thing in at for place in _places(thing)))
+                self.references.add_slots(step.span, _slots(at))
         return at
 
     def _named(self, things: Iterable[Thing], step: Part | Select | ViewCall) -> list[GroupRequest]:
@@ -117,6 +121,16 @@ class _Follow:
             return []
         names = [f"{file_path(m.path)}.{step.name}".lstrip(".") for m in things if isinstance(m, Module)]
         return [group for name in names for group in self._groups.get(name, ())]
+
+
+def _slots(things: Iterable[Thing]) -> Iterator[str]:
+    """The paths of the slots of layers, arrays of layers and parameters."""
+    for thing in things:
+        if isinstance(thing, tuple):
+            yield thing[0].path
+        else:
+            modules = thing if isinstance(thing, list) else [thing]
+            yield from (slot.path for module in modules for slot in module.all_slots())
 
 
 def _places(thing: Thing) -> list[Span | None]:

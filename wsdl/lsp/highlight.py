@@ -1,0 +1,59 @@
+"""Document highlight: all places that read the stored tensor of a layer, a parameter or a group; of another name its
+definition and its uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lsprotocol import types
+
+from wsdl.diagnostics.span import Span
+from wsdl.lsp.documents import Document
+from wsdl.lsp.names import definitions_of, modules, name_at, places_of, slots_of
+
+
+def highlights(document: Document, params: types.DocumentHighlightParams) -> list[types.DocumentHighlight] | None:
+    name = name_at(document, params.position)
+    if name is None:
+        return None
+    places = dict.fromkeys([name, *_named_alike(document, name), *_readers(document, name)])
+    return [
+        types.DocumentHighlight(document.positions.range(place), types.DocumentHighlightKind.Read)
+        for place in sorted(places, key=lambda place: place.start)
+        if place.source is document.source
+    ]
+
+
+def _named_alike(document: Document, name: Span) -> list[Span]:
+    """The definition and the uses of a name; none for a parameter of the library, which all layers of a block have."""
+    by_library = any(definition.source.is_standard for definition in definitions_of(document, name))
+    return [] if by_library and name in document.references.slots else places_of(document, name)
+
+
+def _readers(document: Document, name: Span) -> list[Span]:
+    """The other layers that read a tensor which `name` stands for, where they are declared, used and named in paths;
+    and the parts of paths that stand for the same tensors."""
+    storage = document.examined.storage
+    own = [slot.path for slot in slots_of(document, name)]
+    if storage is None or not own:
+        return []
+
+    def tensors(paths: Iterable[str]) -> set[str]:
+        return {name for path in paths if path in storage.readings for name in storage.readings[path].tensors}
+
+    read = tensors(own)
+    readers = {slot.path for name in read for slot in storage.readers[name]}
+    slots = document.references.slots
+    if not any(place.source.is_standard or place in slots for place in definitions_of(document, name)):
+        readers -= set(own)  # they are below the layer itself
+    parts = [place for place, paths in slots.items() if place.text.isidentifier()
+             and tensors(paths) == read]  # fmt: skip
+    places = [_owner(path, document) for path in readers]
+    return [*parts, *(p for place in places if place is not None for p in (place, *document.references.uses(place)))]
+
+
+def _owner(path: str, document: Document) -> Span | None:
+    """The name of the innermost layer with a slot that the user has declared."""
+    around = (m for m in modules(document) if path.startswith((f"{m.path}.", f"{m.path}[")))
+    named = [module.span for module in around if not module.span.source.is_standard]
+    return named[-1] if named and named[-1].text.isidentifier() else None
