@@ -107,7 +107,7 @@ ROWS = [
     row("quantile", "f32[n, t]", q=0.3, axis=1, gives="f32[n]", sizes=NO_T_0),
     row("quantile", "f32[n, 5]", q=0.9, axis=1, keepdims=True, gives="f32[n, 1]"),
     row("quantile", "f32[n, t]", q=0.5, gives="f32[]", sizes=USUAL[:1]),
-    row("quantile_places", "f32[n, t]", q=0.3, axis=1, gives="i64[] i64[] i64[] f32[]", sizes=NO_T_0),
+    row("quantile_places", "f32[n, t]", q=0.3, axis=1, gives="i64[n, 1] i64[n, 1] i64[n, 1] f32[n, 1]", sizes=NO_T_0),
     row("bucketize", "f32[n, t]", "f32[1]", gives="i64[n, t]"),
     row("bucketize", "f32[n]", "f32[t]", right=True, gives="i64[n]", sizes=[{"n": 3, "t": 1}, {"n": 2, "t": 0}]),
     row("argmax", "f32[n, t]", keepdims=True, gives="i64[1, 1]", sizes=USUAL[:1]),

@@ -40,6 +40,8 @@ WRITTEN = [  # as somebody would write them
     "mean(((e - mean(e, axis=0)) / sqrt(var(e, axis=0) + 0.1)) ** 4)", "mean((e - stop_gradient(mean(e))) ** 2)",
     "mean((e * head.bias - mean(e * sum(head.weight ** 2))) ** 2)", "mean(exp(e - logsumexp(e, axis=0)) * t)",
     "sum(w * std(e, axis=0, correction=1)) + std(y) / std(t)", "mean(cumprod(1 + 0.1 * e, axis=1) * t)",
+    "sum(segment_softmax(e, label, 3) ** 2)", "sum(segment_min(e, label, 3)) + mean(logaddexp(y, t))",
+    "sum(scatter_max(zeros([3, 4]), label, e) ** 2)", "sum(scatter_mean(ones([3, 4]), label, e) ** 2)",
     "sum(sort(e, axis=1) * w) / n", "mean(quantile(e, 0.3, axis=1) ** 2)",
 ]  # fmt: skip
 THROUGH_ALL = [  # change with what is trained through numbers of all rows alone

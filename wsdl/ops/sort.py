@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
 from wsdl.ops._define import Rules
@@ -88,7 +89,7 @@ class Quantile(Rules, name="quantile", half="expanded", mixes={"x": "axis"}):
         axis = axis_of(-1 if self.axis is None else self.axis, x.type.rank)
         ordered = b("sort", x, axis=axis)
         below, above, last, away = b.all("quantile_places", x, q=self.q, axis=axis)
-        low, high, largest = (b("gather", ordered, place, axis=axis) for place in (below, above, last))
+        low, high, largest = (b("take_along", ordered, place, axis=axis) for place in (below, above, last))
         between = b("add", low, b.mul(b("sub", high, low), away))
         return b.like(b("where", b("isnan", largest), largest, between), result)
 
@@ -104,20 +105,23 @@ class QuantilePlaces(
 ):
     """The places below and above a quantile among ordered elements, and the last place; and how far it is from below.
 
-    A place is an index, how far is from 0 to 1. ONNX Mul, Floor, Sub and Cast, of a size.
+    A place is an index, how far is from 0 to 1; one along the axis, and the same along the others, so that rows can be
+    cut. ONNX Mul, Floor, Sub and Cast, of a size, and Expand.
     """
 
     q: float
     axis: int
 
     def infer(self, x: TensorType) -> tuple[TensorType, TensorType, TensorType, TensorType]:
-        index = TensorType.of("i64")
-        return index, index, index, TensorType.of(x.dtype)
+        one = x.with_dim(axis_of(self.axis, x.rank), Dim.of(1))
+        index = one.with_dtype("i64")
+        return index, index, index, one
 
     def reference(self, np: NumPy, x: Array) -> list[Array]:
         last = x.shape[self.axis] - 1
         below = np.floor(self.q * last)
-        return [np.array(n) for n in (below, min(below + 1, last), last, self.q * last - below)]
+        shape = [1 if axis == self.axis % x.ndim else size for axis, size in enumerate(x.shape)]
+        return [np.full(shape, n) for n in (below, min(below + 1, last), last, self.q * last - below)]
 
     def lower(self, e: Emitter, x: Ref) -> list[Ref]:
         last, one = size_of(e, x.type.shape[axis_of(self.axis, x.type.rank)] - 1), e.constant(1, "i64")
@@ -125,7 +129,8 @@ class QuantilePlaces(
         floor = e.node("Floor", place)
         below = cast_to(e, floor, "i64")
         above = e.node("Min", e.node("Add", below, one), last)
-        return [below, above, e.node("Identity", last), cast_to(e, e.node("Sub", place, floor), x.type.dtype)]
+        away = cast_to(e, e.node("Sub", place, floor), x.type.dtype)
+        return [e.node("Expand", n, e.dims(e.results[0].shape)) for n in (below, above, last, away)]
 
 
 class Bucketize(

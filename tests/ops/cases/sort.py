@@ -42,8 +42,8 @@ CASES: list[Case] = [
     case("quantile", "f32[3, 4]", q=0.77, torch=lambda x: quantile(x, 0.77)),
     case("quantile", "f32[3, 1]", q=0.77, axis=-1, torch=lambda x: quantile(x, 0.77, 1)),
     case("quantile", numbers([[1.0, torch.nan, 2.0], [torch.inf, 1.0, 3.0]]), q=0.25, axis=1, torch=lambda x: quantile(x, 0.25, 1)),
-    case("quantile_places", "f32[3, 7]", q=0.3, axis=1, torch=lambda x: [*map(torch.tensor, (1, 2, 6, 0.8))]),
-    case("quantile_places", "f64[3, 7]", q=1.0, axis=0, torch=lambda x: [*map(torch.tensor, (2, 2, 2, 0.0))]),
+    case("quantile_places", "f32[3, 7]", q=0.3, axis=1, torch=lambda x: [torch.full((3, 1), n) for n in (1, 2, 6, 0.8)]),
+    case("quantile_places", "f64[3, 7]", q=1.0, axis=0, torch=lambda x: [torch.full((1, 7), n) for n in (2, 2, 2, 0.0)]),
     *(
         case("bucketize", given, BOUNDARIES, right=right, torch=lambda x, b, right=right: torch.bucketize(x, b, right=right))
         for given in (special(), "f32[2, 0]", "f32[]", numbers([[-1.0, -2.0, 0.0], [2.5, 1.0, 9.0]]))
