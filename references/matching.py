@@ -83,7 +83,8 @@ def measured(source: Source, listing: Listing) -> Measured:
         own = {fill for fill in wanted if fill[0] == name}
         (right if own <= found else wrong)[how[name]] += 1
     mappings = sum(len(request.mappings) for request in loads)
-    return Measured(right, wrong, len(names - how.keys()), mappings, len(proposal.lines))
+    lines = sum(len(load.lines) for load in proposal.loads if not load.by_name)
+    return Measured(right, wrong, len(names - how.keys()), mappings, lines)
 
 
 def _stored(source: Source) -> Storage:
