@@ -56,7 +56,9 @@ def apply(layer: Layer, arguments: list[ArgumentValue], span: Span, context: Con
     use.application = Application(layer.module.path, context.where.application, block.span.source.is_standard)
     use.dtype, use.inputs = dtype, {name: argument.span for name, argument in inputs.items()}
     context.where.uses.append(use)
-    if not context.mode.again:
+    if context.mode.again:
+        layer.module.is_trained = True
+    else:
         layer.module.uses.append(span)
         layer.module.ways.append(context.where.way())
     run(block.body, frame, context)

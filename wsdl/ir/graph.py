@@ -347,6 +347,7 @@ class Module:
     children: dict[str, Module | list[Module]] = field(default_factory=dict)
     slots: dict[str, Slot] = field(default_factory=dict)
     uses: list[Span] = field(default_factory=list)  # where it is applied
+    is_trained: bool = False  # is it applied by a `train`, beside the models?
     ways: list[tuple[Span, ...]] = field(default_factory=list)  # for each use, the call spans from the model down to it
     doubtful: bool = False  # parts may be missing, since an error in it was reported
     tensors: dict[str, Span] = field(default_factory=dict)  # names that its body binds to tensors, for messages

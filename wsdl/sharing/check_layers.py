@@ -25,14 +25,14 @@ def check_layers(program: Checked, sharing: Sharing, spans: Mapping[str, Span], 
 
 
 def _warn_of_unused(program: Checked, problems: Problems) -> None:
-    """Warn of layers that no model applies; a layer that some instances of a block apply is fine, and so is one of a
+    """Warn of layers that neither a model nor a training applies; a layer that some instances of a block apply is fine, and so is one of a
     file for others to import."""
     own = next(iter(program.sources.values()), None)
     used: set[tuple[Span, str]] = set()
     unused: dict[Span, list[Module]] = {}
     for root in program.roots():
         for module in root.modules():
-            if module.uses:
+            if module.uses or module.is_trained:
                 used.add(_declaration(module))
         for module in _unused(root):
             is_for_others = module is root and (not program.models or module.span.source is not own)
@@ -57,7 +57,7 @@ def _declaration(module: Module) -> tuple[Span, str]:
 
 def _unused(module: Module) -> list[Module]:
     """The outermost layers at or below this one that are never applied."""
-    if not module.uses and module.kind != "model":
+    if not module.uses and not module.is_trained and module.kind != "model":
         return [module]
     children = [c for child in module.children.values() for c in (child if isinstance(child, list) else [child])]
     return [module_below for child in children for module_below in _unused(child)]
