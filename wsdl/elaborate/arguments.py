@@ -89,10 +89,12 @@ def match(callee: Callee, arguments: Sequence[A], span: Span, context: Context) 
 def collected(arguments: list[ArgumentValue], count: int, into_list: bool, single: bool) -> list[ArgumentValue]:
     """Positional arguments, with those from the last of `count` parameters on collected into a list: `x.reshape(2, 3)`
     is `x.reshape([2, 3])`. With `single`, a single tensor becomes a list of one."""
+    if not into_list:
+        return arguments
     positional = [argument for argument in arguments if argument.name is None]
     rest = positional[count - 1 :]
     alone = single and len(rest) == 1 and isinstance(rest[0].item, Value)
-    if not into_list or not (len(rest) > 1 or alone):
+    if len(rest) < 2 and not alone:
         return arguments
     together = ArgumentValue(None, [argument.item for argument in rest], rest[0].span.to(rest[-1].span))
     return [*positional[: count - 1], together, *(argument for argument in arguments if argument.name is not None)]

@@ -217,6 +217,8 @@ class Dim:
     # -- text ----------------------------------------------------------------------------------------------------------
 
     def __str__(self) -> str:
+        if len(self.terms) == 1 and not self.terms[0][0]:
+            return str(self.terms[0][1])  # most are numbers
         text = ""
         for monomial, coefficient in self.terms:
             factors = [_grouped_atom(a) for a in monomial]

@@ -59,8 +59,13 @@ class TensorType:
     @property
     def sizes(self) -> tuple[int, ...] | None:
         """The shape as integers, or `None` where a dimension is known at run time only."""
-        sizes = tuple(d.constant for d in self.shape)
-        return tuple(s for s in sizes if s is not None) if None not in sizes else None
+        sizes = []
+        for dim in self.shape:
+            size = dim.constant
+            if size is None:
+                return None
+            sizes.append(size)
+        return tuple(sizes)
 
     @property
     def is_float(self) -> bool:

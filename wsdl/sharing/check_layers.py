@@ -25,8 +25,8 @@ def check_layers(program: Checked, sharing: Sharing, spans: Mapping[str, Span], 
 
 
 def _warn_of_unused(program: Checked, problems: Problems) -> None:
-    """Warn of layers that neither a model nor a training applies; a layer that some instances of a block apply is fine, and so is one of a
-    file for others to import."""
+    """Warn of layers that neither a model nor a training applies; a layer that some instances of a block apply is fine,
+    and so is one of a file for others to import."""
     own = next(iter(program.sources.values()), None)
     used: set[tuple[Span, str]] = set()
     unused: dict[Span, list[Module]] = {}
