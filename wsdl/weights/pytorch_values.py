@@ -266,7 +266,7 @@ def named(root: Any) -> Named:
     found = Named()
     containers = values = 0
     # Values with their paths, the path of the set that they are in, and the containers around them.
-    stack: list[tuple[Any, str, str | None, frozenset[int]]] = [(root, "", None, frozenset())]
+    stack: list[tuple[Any, str, str | None, tuple[Any, ...]]] = [(root, "", None, ())]
     while stack:
         value, path, owner, above = stack.pop()
         if isinstance(value, Tensor):
@@ -276,7 +276,7 @@ def named(root: Any) -> Named:
             if owner is not None:
                 found.sets[owner] = found.sets.get(owner, 0) + 1
             continue
-        if id(value) in above:
+        if any(value is container for container in above):
             continue  # an object that refers to one around it
         if isinstance(value, Object):
             found.classes[_class_of(value)] = None
@@ -294,7 +294,7 @@ def named(root: Any) -> Named:
             raise InvalidPickle(f"more than {limits.DEPTH} dictionaries and objects in each other")
         if owner is None and _is_set(value, [child for _, child in below]):
             owner = path
-        inside = above | {id(value)}
+        inside = (*above, value)
         for name, child in reversed(below):
             stack.append((child, f"{path}.{name}" if path and name else path or name, owner, inside))
     return found
