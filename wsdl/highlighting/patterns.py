@@ -72,6 +72,7 @@ def _named() -> tuple[Rule, ...]:
     operators, contextual = _any(known["operators"]), _any(known["contextual"])
     infix = _any({*INFIX, *known["operators"], "if", "else", "for"})
     placeholder = rf"\w*(?:\{{{NAME}(?:\.\.\.)?\}}\w*)+"
+    ends_value = r"[ \t]*(?:$|[,)]|per\b|nodecay\b)"
     return (
         Rule(rf"(?<=\.)(?<!\.\.){placeholder}|(?<=-> ){placeholder}", ("placeholder",)),
         Rule(rf"(?<=\.)(?<!\.\.){NAME}", ("field",)),
@@ -93,10 +94,7 @@ def _named() -> tuple[Rule, ...]:
         Rule(rf"(?<=[(, ]){NAME}(?==(?!=))", ("argument",)),
         Rule(_any(known["blocks"]), ("standard block",)),
         Rule(r"[A-Z]\w*[a-z]\w*", ("block",)),
-        Rule(
-            rf"{functions}(?=\()|(?<=\|> ){functions}|(?<== ){functions}(?=[ \t]*(?:$|[,)]|per\b|nodecay\b))",
-            ("operation",),
-        ),
+        Rule(rf"(?:(?<=\|> )|(?<== )(?=\w+{ends_value})|(?=\w+\()){functions}", ("operation",)),
         Rule(rf"{NAME}(?=\()", ("function",)),
         Rule(NAME, ("name",)),
     )
