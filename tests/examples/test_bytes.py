@@ -18,7 +18,9 @@ from onnx import GraphProto, ModelProto
 from tests.golden import Golden
 from tests.stages import storage_of
 from wsdl import compiler
+from wsdl.ir.inventory import Sizes
 from wsdl.ir.stages import Storage
+from wsdl.ir.summary import Summary
 from wsdl.ir.target import Target
 from wsdl.onnx.training import emit_step, training_models
 from wsdl.syntax.read import read
@@ -31,6 +33,8 @@ TARGETS = {
     "by default": Target(),
     "unrolled, in f16, of opset 18": Target(loops="unroll", dtype="f16", opset=18),
 }
+
+NO_LAYERS = Summary((), Sizes(0, 0, 0, 0), (0, 0), (0, 0))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.relative_to(FOLDER).as_posix())
@@ -78,7 +82,7 @@ def training_models_of(storage: Storage, model: str) -> Iterator[tuple[str, Mode
     for parts in ("one part", "several parts"):
         is_whole = parts == "one part"
         split = compiler.split_step(storage, model, parts="none" if is_whole else "several", piecewise=is_whole)
-        trainer = training_models(split, evaluation, {}, (0, 0))
+        trainer = training_models(split, evaluation, {}, NO_LAYERS)
         yield f"{model} gradients of {parts}", trainer.gradients
         if trainer.sums is not None:
             yield f"{model} sums of {parts}", trainer.sums

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,12 @@ from wsdl.reporting.reports import Callback, Callbacks, RunPlan, StepReport, rep
 from wsdl.reporting.sparkline import sparkline
 
 GOLDEN = Path(__file__).parent / "golden"
+LAYERS = (
+    ("layer", "block", "returns", "parameters", "shared"),
+    ("lm.tok", "Embedding", "f32[n, t, 64]", "51,200", "51,200 with lm.head"),
+    ("lm.blocks[0:12]", "Block", "f32[n, t, 64]", "10,506", "10,506 12×"),
+    ("lm.head", "Dense", "f32[n, t, 800]", "0", "51,200 with lm.tok"),
+)
 
 
 def on_terminal(plan: RunPlan, *, width: int = 100, **how: Any) -> Screen:
@@ -43,6 +50,8 @@ def in_pipe(plan: RunPlan, **how: Any) -> str:
         ("broken_off", plan(first_step=20), {"until": 37}),
         ("not_finite", plan(), {"until": 12, "bad": [12], "evaluate": False}),
         ("narrow", plan(), {"width": 48}),
+        ("layers", replace(plan(), layers=LAYERS, totals="61,706 trained (246.8 kB), 0 frozen"), {}),
+        ("layers_resumed", replace(plan(first_step=20), layers=LAYERS, totals="not shown"), {"until": 21}),
         ("without_end", plan(None), {"until": 25, "evaluate": False}),
     ],
 )

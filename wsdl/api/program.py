@@ -19,6 +19,7 @@ from wsdl.diagnostics.span import Source
 from wsdl.ir.graph import Lowered, file_path
 from wsdl.ir.inventory import Inventory
 from wsdl.ir.stages import Storage
+from wsdl.ir.summary import summary
 from wsdl.ir.target import Materialize, Target
 from wsdl.ir.types import TensorType
 from wsdl.options import (
@@ -219,12 +220,12 @@ class Program:
         on_cpu = device == "cpu"
         parts: Parts = "several" if settings.accumulate > 1 else "one" if workers > 1 else "none"
         training = storage.trainings[name]
-        sizes = self.inventory.sizes(*(() if training.scope else (training.model,)))
+        models = () if training.scope else (training.model,)
         return training_models(
             compiler.split_step(storage, name, self.target, parts=parts, piecewise=on_cpu),
             compiler.evaluation(storage, name, self.target),
             values,
-            (sizes.parameters, sizes.parameters_without_sharing),
+            summary(storage, self.inventory, models),
             opset=self.target.opset,
             block=channel_block() if on_cpu else 0,
         )

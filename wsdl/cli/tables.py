@@ -9,21 +9,12 @@ from wsdl.api import Inventory
 from wsdl.api.listing import computed_families
 from wsdl.cli.terminal import Terminal, print_lines
 from wsdl.diagnostics.figures import size
-from wsdl.diagnostics.printable import printable, short
+from wsdl.reporting.table import table
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, text: Sequence[int] = (0,)) -> None:
     """A table on stdout; all columns except those in `text` contain numbers. Long names are folded or shortened."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for column, header in enumerate(headers):
-        is_text = column in text
-        table.add_column(header, justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text)
-    for row in rows:
-        table.add_row(*(printable(short(cell)) for cell in row))
-    Terminal.of(sys.stdout).draw(table)
+    Terminal.of(sys.stdout).draw(table(headers, rows, text=text))
 
 
 def results_line(results: Mapping[str, float]) -> str:

@@ -19,6 +19,7 @@ from onnx import ModelProto
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.phase import Phase
 from wsdl.ir.step import FIRST, NORM, TOTAL_STEPS, Batch, Carried, NextCarried, Result, Variable, norm_type
+from wsdl.ir.summary import Summary
 from wsdl.ir.training import SEED
 from wsdl.ir.training_graphs import Evaluation, SplitStep, TrainStep
 from wsdl.ir.types import TensorType
@@ -128,7 +129,7 @@ class TrainingModels:
     """
 
     name: str
-    parameters: tuple[int, int]  # parameters of the model, with and without sharing
+    summary: Summary  # of the model
     step: SplitStep
     evaluation: EvaluationModel
     values: Mapping[str, Array]
@@ -160,7 +161,7 @@ def training_models(
     step: SplitStep,
     evaluation: Evaluation,
     values: Mapping[str, Array],
-    parameters: tuple[int, int],
+    summary: Summary,
     *,
     opset: int = 21,
     block: int = 0,
@@ -168,7 +169,7 @@ def training_models(
     """The models of a training; with `block` for this machine only (`structure`)."""
     return TrainingModels(
         step.gradients.model.name,
-        parameters,
+        summary,
         step,
         evaluation_model(evaluation, values, opset=opset),
         values,

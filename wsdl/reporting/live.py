@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.live import Live
+    from rich.table import Table
     from rich.text import Text
 
 DRAW_SECONDS = 0.1  # between two drawings
@@ -55,7 +56,7 @@ class LiveView:
         ended = self._clock()
         self._next = ended + max(DRAW_SECONDS, (ended - began) / DRAW_SHARE)
 
-    def print(self, text: str | Text, **how: Any) -> None:
+    def print(self, text: str | Text | Table, **how: Any) -> None:
         """Print above the view, with the arguments of Rich's `print`."""
         if self._live is not None:
             self._live.console.print(text, **how)

@@ -1,5 +1,6 @@
 """The live view of a training: at the bottom a progress bar and the current values, redrawn several times per second;
-above them a table with a row for each epoch."""
+above them the layers of the model,
+and a table with a row for each epoch."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from wsdl.reporting.meter import Meter, duration, epoch_text, plan_text, step_te
 from wsdl.reporting.reports import Callback, EvaluationReport, RunPlan, StepReport
 from wsdl.reporting.series import Series
 from wsdl.reporting.sparkline import sparkline
+from wsdl.reporting.table import table
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -44,6 +46,11 @@ class Progress(Callback):
         self._meter = Meter(plan, self._clock)
         self._losses, self._columns, self._epoch, self._shown = Series(SPARK), [], 0, ""
         self._view.start()
+        if plan.layers and not plan.first_step:
+            headers, *rows = plan.layers
+            text = [column for column, header in enumerate(headers) if header != "parameters"]
+            self._view.print(table(headers, rows, text=text))
+            self._view.print(plan.totals, style="dim")
         for line in plan_text(plan):
             self._view.print(line, style="dim")
 

@@ -26,6 +26,8 @@ class RunPlan:
     parameters: int  # of the model, as stored
     parameters_without_sharing: int
     variant: str = ""  # name of the variant; empty for the program itself
+    layers: tuple[tuple[str, ...], ...] = ()  # of the model, as a table with its headers first
+    totals: str = ""  # of what it stores
 
     @property
     def title(self) -> str:

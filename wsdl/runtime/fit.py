@@ -214,7 +214,7 @@ class _Run:
         total = None if planned is None else sum(planned.values())
         if self.plan.limit_steps is not None:
             total = min(self.plan.limit_steps, total if total is not None else self.plan.limit_steps)
-        stored, unshared = self.first.trainer.models.parameters
+        summary = self.first.trainer.models.summary
         return RunPlan(
             ", ".join(stream.trainer.models.name for stream in self.streams.values()),
             total,
@@ -222,9 +222,11 @@ class _Run:
             self.first.steps_of_epoch,
             self.first.trainer.settings.batch,
             trainer.steps,
-            stored,
-            unshared,
+            summary.sizes.parameters,
+            summary.sizes.parameters_without_sharing,
             trainer.header.get(VARIANT, ""),
+            tuple(summary.cells()),
+            summary.totals(),
         )
 
     def _report(self, stream: Stream, step: Step) -> None:
