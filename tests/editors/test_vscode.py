@@ -52,8 +52,10 @@ def test_it_packs() -> None:
         *("readme.md", "LICENSE.txt", "dist/extension.js", "media/picture.css", "media/picture.js"),
         *("snippets/wsdl.json", "syntaxes/wsdl.tmLanguage.json"),
     }
-    loads = subprocess.run(["node", "--check", VSCODE / "dist/extension.js"], capture_output=True, text=True)
-    assert loads.returncode == 0, loads.stderr
+    command = ["node", str(ROOT / "tests/editors/activate.cjs"), str(VSCODE / "dist/extension.js")]
+    activated = subprocess.run(command, capture_output=True, text=True)
+    assert activated.returncode == 0, activated.stderr
+    assert json.loads(activated.stdout) == [command["command"] for command in MANIFEST["contributes"]["commands"]]
 
 
 @pytest.mark.parametrize("name", SNIPPETS)

@@ -1,0 +1,26 @@
+-- Options of a buffer with a program, and the language server. `vim.g.wsdl_command` names another command than `wsdl`.
+
+vim.bo.commentstring = "# %s"
+vim.bo.comments = "b:##,b:#"
+vim.bo.shiftwidth = 4
+vim.bo.expandtab = true
+vim.bo.makeprg = (vim.g.wsdl_command or "wsdl") .. " check --output-format concise %:S"
+vim.bo.errorformat = "%f:%l:%c: %t%*[a-z][%*[A-Z0-9]]: %m"
+
+local command = vim.g.wsdl_command or "wsdl"
+if vim.fn.executable(command) == 0 then
+  return
+end
+local folder = vim.fn.expand("%:p:h")
+local config = { name = "wsdl", cmd = { command, "lsp" }, root_dir = folder }
+if vim.lsp.start then -- from Neovim 0.8
+  vim.lsp.start(config)
+else
+  _G.wsdl_clients = _G.wsdl_clients or {} -- folder -> client
+  local client = _G.wsdl_clients[folder]
+  if not client or not vim.lsp.get_client_by_id(client) then
+    client = vim.lsp.start_client(config)
+    _G.wsdl_clients[folder] = client
+  end
+  vim.lsp.buf_attach_client(0, client)
+end
