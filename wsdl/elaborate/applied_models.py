@@ -8,7 +8,7 @@ from wsdl.elaborate.arguments import Callee, Wording, collected, match
 from wsdl.elaborate.arrays import is_array
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import run
-from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, any_poison, describe
 from wsdl.elaborate.results import applied, as_tensor, finish
 from wsdl.elaborate.scopes import Definition
 from wsdl.elaborate.signatures import Signature, names_in
@@ -60,7 +60,7 @@ def _inputs(
     array = bool(node.inputs) and node.inputs[-1].count is not None
     arguments = collected(arguments, len(names), into_list=array, single=True)
     bound, complete = match(Callee(names, names, lambda: wording), arguments, span, context)
-    if not complete or any(has_poison(argument.item) for argument in bound.values()):
+    if not complete or any_poison(bound.values()):
         return None
     for declared in node.inputs:
         argument = bound[declared.name.text]

@@ -10,7 +10,17 @@ from wsdl.elaborate.arguments import Callee, Wording, collected, match
 from wsdl.elaborate.arrays import count_matches, is_array
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate, run
-from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison, one_of_results
+from wsdl.elaborate.items import (
+    POISON,
+    ArgumentValue,
+    Frame,
+    Item,
+    Layer,
+    any_poison,
+    describe,
+    has_poison,
+    one_of_results,
+)
 from wsdl.elaborate.layers import signature as configured
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.results import applied, as_tensor, assumed, finish
@@ -25,7 +35,7 @@ from wsdl.syntax import tree
 
 def apply(layer: Layer, arguments: list[ArgumentValue], span: Span, context: Context) -> Item:
     """The results of a layer on inputs: a tensor, or a tuple of several."""
-    layer.module.doubtful |= any(has_poison(argument.item) for argument in arguments)
+    layer.module.doubtful |= any_poison(arguments)
     if not context.builder.graphs:
         context.error(
             "E0238",
@@ -39,7 +49,7 @@ def apply(layer: Layer, arguments: list[ArgumentValue], span: Span, context: Con
     block = layer.block
     use = context.where.matching = Use(layer, span)
     inputs = _matched(layer, arguments, span, context)
-    if inputs is None or any(has_poison(argument.item) for argument in inputs.values()):
+    if inputs is None or any_poison(inputs.values()):
         layer.module.doubtful, context.where.matching = True, None
         return POISON
     if len(context.where.uses) >= limits.NESTING:

@@ -24,6 +24,7 @@ from wsdl.elaborate.items import (
     Layer,
     Partial,
     Recipe,
+    any_poison,
     describe,
     has_poison,
 )
@@ -234,7 +235,7 @@ def _built_in(name: str, arguments: list[ArgumentValue], span: Span, context: Co
     parameters = list(function.kinds)
     wording = Wording(f"`{name}`", f"its signature is `{name}({', '.join(parameters)})`")
     bound, complete = match(Callee(parameters, parameters, lambda: wording), arguments, span, context)
-    if not complete or any(has_poison(argument.item) for argument in arguments):
+    if not complete or any_poison(arguments):
         return POISON
     values: list[Item] = []
     for parameter, kind in function.kinds.items():

@@ -71,9 +71,10 @@ class GraphBuilder:
         """Raises `TooMuch` if a dimension of a result, or a size, exceeds the limit."""
         sizes = [d for value in results for d in value.type.shape] + ([size] if isinstance(size, Dim) else [])
         for dim in sizes:
-            if any(abs(number) >= limits.DIMENSION for _, number in dim.terms):
-                self.report.error("E0405", span, f"a dimension can't be {dim}", "too large for a tensor")
-                raise TooMuch
+            for _, number in dim.terms:
+                if abs(number) >= limits.DIMENSION:
+                    self.report.error("E0405", span, f"a dimension can't be {dim}", "too large for a tensor")
+                    raise TooMuch
 
     def constant(self, value: Attribute, type: TensorType, span: Span) -> Value:
         return self.node("constant", [], {"value": value, "dtype": type.dtype}, [type], span)[0]

@@ -150,6 +150,14 @@ def has_poison(item: Item) -> bool:
     return item is POISON
 
 
+def any_poison(arguments: Iterable[ArgumentValue]) -> bool:
+    """Is one of the arguments, or a part of it, poison?"""
+    for argument in arguments:  # noqa: SIM110  # `any` takes twice as long, and each call of an operation asks
+        if has_poison(argument.item):
+            return True
+    return False
+
+
 def whole(item: Item) -> Item:
     """Where an integer is required: a float constant with a whole value as an integer, also in lists, and every other
     item as it is. Beyond 2^53 floats are too far apart to stand for an integer."""

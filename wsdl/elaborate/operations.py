@@ -11,7 +11,7 @@ from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.arguments import Callee, Wording, collected, match
 from wsdl.elaborate.context import Context
-from wsdl.elaborate.items import POISON, ArgumentValue, Item, describe, has_poison, one_of_results
+from wsdl.elaborate.items import POISON, ArgumentValue, Item, any_poison, describe, one_of_results
 from wsdl.elaborate.kinds import Misfit, attribute
 from wsdl.elaborate.logits import check_logits
 from wsdl.elaborate.randomness import draw, drop
@@ -33,7 +33,7 @@ def call_operation(name: str, arguments: list[ArgumentValue], span: Span, contex
     into_list, single = "list[" in last.annotation, last.kind == "operands"
     collected_arguments = collected(arguments, len(operation.parameters), into_list, single)
     bound, complete = match(callee(operation, collected_arguments), collected_arguments, span, context)
-    if not complete or any(has_poison(argument.item) for argument in arguments):
+    if not complete or any_poison(arguments):
         return POISON
     if not context.builder.graphs:
         context.error(

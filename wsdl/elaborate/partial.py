@@ -10,7 +10,7 @@ from wsdl.elaborate.arguments import Callee, Wording, collected, match
 from wsdl.elaborate.constants import constant, is_constant
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Partial, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Partial, any_poison
 from wsdl.elaborate.kinds import Misfit, attribute
 from wsdl.elaborate.operations import call_operation, signature
 from wsdl.ir.graph import Value
@@ -46,7 +46,7 @@ def _partial(operation: Operation, arguments: list[ArgumentValue], node: tree.Ca
 
     callee = Callee([p.name for p in others], [p.name for p in others if p.required], wording)
     bound, complete = match(callee, arguments, node.span, context)
-    if not complete or any(has_poison(argument.item) for argument in arguments):
+    if not complete or any_poison(arguments):
         return POISON
     for parameter in others:
         if parameter.kind != "attribute" or parameter.name not in bound:

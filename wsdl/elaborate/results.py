@@ -9,7 +9,7 @@ from wsdl.diagnostics.span import Span
 from wsdl.elaborate.arguments import Callee, Wording, match
 from wsdl.elaborate.arrays import grouped, spread
 from wsdl.elaborate.context import Context
-from wsdl.elaborate.items import ArgumentValue, Frame, Item, Layer, Results, describe, has_poison
+from wsdl.elaborate.items import ArgumentValue, Frame, Item, Layer, Results, any_poison, describe
 from wsdl.elaborate.operations import note_check
 from wsdl.elaborate.result_shapes import warn_of_result
 from wsdl.elaborate.signatures import Signature
@@ -26,13 +26,13 @@ def finish(frame: Frame, signature: Signature, outputs: Outputs, what: str, cont
     if frame.results is None:
         _report_no_results(frame, context)
         return None
-    if any(has_poison(result.item) for result in frame.results) or not _ordered(frame, outputs, what, context):
+    if any_poison(frame.results) or not _ordered(frame, outputs, what, context):
         return None
     first = frame.results[0]
     if outputs is None and len(frame.results) == 1 and isinstance(first.item, list):  # an array, of undeclared length
         frame.results = [ArgumentValue(None, item, first.span) for item in first.item]
     outputs, results = spread(outputs, frame, what, context)
-    if any(has_poison(result.item) for result in results):
+    if any_poison(results):
         return None
     values: list[Value] = []
     for result in results:

@@ -11,7 +11,7 @@ from wsdl.elaborate.bindings import assign
 from wsdl.elaborate.bound_names import bound_names
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate, run
-from wsdl.elaborate.items import POISON, ArgumentValue, Frame, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, any_poison, describe, has_poison
 from wsdl.elaborate.losses import losses_of_steps
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.scan_numbers import end_of_steps, limit_of, number_of_step, numbers_of, warn_of_rows
@@ -237,7 +237,7 @@ def _carried(binding: tree.Binding, start: Value, node: tree.Scan, inner: Frame,
 def _emitted(body: Graph, inner: Frame, context: Context) -> list[Value] | None:
     runs = inner.emitted or []
     results: list[ArgumentValue] = [g for run in runs for g in run]
-    if any(has_poison(g.item) for g in results):
+    if any_poison(results):
         return None
     values: list[Value] = []
     for g in results:
