@@ -35,6 +35,8 @@ REGISTRIES = (
     "tests/std/test_against_pytorch.py::test_every_block_is_here",
     "tests/half/test_sweep.py::test_every_operation_is_tried",
     "tests/docs/test_reference.py::test_pages",
+    "tests/highlighting/test_textmate.py::test_grammar",
+    "tests/editors/test_word_lists.py::test_word_lists",
 )
 ALWAYS = (
     "tests/ops/test_complete.py",
@@ -48,13 +50,14 @@ ALWAYS = (
 DEFINED = ("wsdl/ops", "wsdl/std")  # where operations and blocks are
 TABLES = ("tests/ops", "tests/half", "tests/std", "tests/docs/test_reference.py")
 ROOMS = {
-    "grammar": ("tests/syntax",),
+    "grammar": ("tests/syntax", "tests/highlighting"),
     "wsdl/diagnostics": ("tests/diagnostics", "tests/mistakes"),
     "wsdl/elaborate": ("tests/mistakes", "tests/mistakes_training"),
     "wsdl/sharing": ("tests/pipelines", "tests/examples/test_sharing.py"),
     "wsdl/rewrite": ("tests/pipelines", "tests/examples/test_bytes.py"),
     "wsdl/differentiation": ("tests/differentiation", "tests/ops/test_gradients.py"),
     "wsdl/training": ("tests/pipelines", "tests/mistakes_training"),
+    "wsdl/highlighting": ("tests/editors",),
     "wsdl/pictures": ("tests/cli/test_graph.py",),
     "wsdl/std": ("tests/mistakes/test_recommendations.py",),
     "docs": ("tests/docs/test_links.py",),

@@ -12,6 +12,9 @@ end
 seen.started = vim.wait(30000, function() return #vim.diagnostic.get(0) > 0 end, 50)
 seen.diagnostics = vim.tbl_map(function(one) return { one.lnum + 1, one.col + 1, one.code, one.message } end, vim.diagnostic.get(0))
 
+vim.cmd("silent make!")
+seen.quickfix = vim.tbl_map(function(one) return { vim.fn.bufname(one.bufnr), one.lnum, one.col, one.type, one.text } end, vim.tbl_filter(function(one) return one.valid == 1 end, vim.fn.getqflist()))
+
 vim.cmd("%s/ y)/ x)/")
 seen.mended = vim.wait(30000, function() return #vim.diagnostic.get(0) == 0 end, 50)
 if vim.lsp.buf.format then vim.lsp.buf.format() else vim.lsp.buf.formatting_sync(nil, 30000) end

@@ -80,5 +80,6 @@ def test_a_program_in_neovim(tmp_path: Path) -> None:
     assert dict(zip(COLORS, found["colors"], strict=True)) == COLORS
     assert [one[:3] for one in found["diagnostics"]] == [[4, 21, "E0201"]]
     assert "there is no `y` in scope" in found["diagnostics"][0][3]
+    assert found["quickfix"] == [["a.wsd", 4, 21, "e", "there is no `y` in scope (not bound before this)"]]
     assert found["mended"]
     assert found["formatted"] == TEXT.replace("return   block( y)", "return block(x)").splitlines()
