@@ -40,7 +40,7 @@ from unittest import mock
 from tests.docs.blocks import Block, blocks
 
 ROOT = Path(__file__).parents[2]
-SHOWN = {"text", "ebnf", "lark", "dot", "js", "cpp", "yaml", "diff", "html", "cmake", "toml"}
+SHOWN = {"text", "ebnf", "lark", "dot", "js", "cpp", "yaml", "diff", "html", "cmake", "toml", "lua", "elisp"}
 SECONDS = 300
 # What a console block may start with; what changes the machine, such as installing, belongs in a `sh` block.
 PROGRAMS = {"wsdl", "python", "cat", "cp", "diff", "echo", "head", "ls", "mkdir", "tail", "wc", "true", "false"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import lark
@@ -277,3 +278,13 @@ def test_several_values_for_several_names() -> None:
     assert isinstance(statement, tree.Assign)
     assert [name.text for name in statement.targets] == ["a", "b"]
     assert [shape(value) for value in statement.values] == ["f(x)", "[x, y]"]
+
+
+def test_a_source_is_parsed_once_and_another_text_anew() -> None:
+    source = Source("m.wsd", "let a = 1\nlet = 2\n")
+    problems, again = Problems(), Problems()
+    assert parse(source, problems) is parse(source, again)
+    assert [d.code for d in problems] == [d.code for d in again] != []
+    [declaration] = parse(replace(source, text="let b = 1\n"), Problems()).declarations
+    assert isinstance(declaration, tree.Let)
+    assert declaration.name.text == "b"

@@ -6,9 +6,10 @@ Offsets count Unicode code points from 0; lines and columns count from 1, as edi
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
+from typing import Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +19,7 @@ class Source:
     path: str
     text: str
     is_standard: bool = False  # a file of the standard library, not the user's own
+    memory: dict[object, Any] = field(default_factory=dict, init=False, repr=False)  # results, by the function of each
 
     @property
     def sha256(self) -> str:

@@ -24,6 +24,7 @@ from wsdl.diagnostics.span import Source, Span
 from wsdl.elaborate.scopes import STANDARD
 from wsdl.ir.inventory import Inventory
 from wsdl.ir.references import References
+from wsdl.lsp.index import Index
 from wsdl.lsp.positions import Encoding, Positions
 from wsdl.syntax import tree
 from wsdl.syntax.parser import parse
@@ -37,7 +38,7 @@ class Document:
         self.uri, self.source, self.version, self.documents = uri, source, version, documents
         self._examined: Examined | None = None
         self._read: dict[str, Source | None] = {}  # the imported files of the last check, by path
-        self._references: References | None = None
+        self._index: Index | None = None
         self._inventory: Inventory | None = None
 
     @property
@@ -48,22 +49,22 @@ class Document:
     def examined(self) -> Examined:
         """All diagnostics of the file as it is now, and its program."""
         if self._examined is None or any(self._source_of(path) is not source for path, source in self._read.items()):
-            self._read, self._references, self._inventory = {}, None, None
+            self._read, self._index, self._inventory = {}, None, None
             self._examined = self._check()
         return self._examined
 
     @property
+    def index(self) -> Index:
+        """The program by places in its texts."""
+        program = self.examined.program
+        if self._index is None:
+            self._index = Index(program)
+        return self._index
+
+    @property
     def references(self) -> References:
         """Use and definition of the names in the file and in those that it imports."""
-        program = self.examined.program
-        if self._references is None:
-            if program is None:
-                self._references = References()
-            else:
-                from wsdl.sharing.path_references import references
-
-                self._references = references(program)
-        return self._references
+        return self.index.references
 
     @property
     def inventory(self) -> Inventory | None:
@@ -76,7 +77,7 @@ class Document:
     @property
     def tree(self) -> tree.File:
         """The syntax tree, without declarations that have syntax errors."""
-        return self.documents.tree(self.source)
+        return parse(self.source, Problems())
 
     def check_again(self) -> None:
         """Forget the last check: a file that it depends on, such as one of weights, may have changed."""
@@ -114,7 +115,6 @@ class Documents:
         self._open: dict[str, Document] = {}
         self._on_disk: dict[str, tuple[tuple[int, ...], Source | None]] = {}  # by path, with what tells a change
         self._positions: WeakKeyDictionary[Source, Positions] = WeakKeyDictionary()
-        self._trees: WeakKeyDictionary[Source, tree.File] = WeakKeyDictionary()
 
     def __iter__(self) -> Iterator[Document]:
         return iter(self._open.values())
@@ -146,12 +146,6 @@ class Documents:
         if source not in self._positions:
             self._positions[source] = Positions(source, self.encoding)
         return self._positions[source]
-
-    def tree(self, source: Source) -> tree.File:
-        """The syntax tree of any source that was read."""
-        if source not in self._trees:
-            self._trees[source] = parse(source, Problems())
-        return self._trees[source]
 
     def uri(self, source: Source) -> str:
         """The URI of a source as the client writes it, if the file is open."""

@@ -9,7 +9,7 @@ from lsprotocol import types
 
 from wsdl.diagnostics.span import Span
 from wsdl.lsp.documents import Document
-from wsdl.lsp.names import definitions_of, modules, name_at, places_of, slots_of
+from wsdl.lsp.names import definitions_of, name_at, places_of, slots_of
 
 
 def highlights(document: Document, params: types.DocumentHighlightParams) -> list[types.DocumentHighlight] | None:
@@ -54,6 +54,6 @@ def _readers(document: Document, name: Span) -> list[Span]:
 
 def _owner(path: str, document: Document) -> Span | None:
     """The name of the innermost layer with a slot that the user has declared."""
-    around = (m for m in modules(document) if path.startswith((f"{m.path}.", f"{m.path}[")))
+    around = (m for m in document.index.modules if path.startswith((f"{m.path}.", f"{m.path}[")))
     named = [module.span for module in around if not module.span.source.is_standard]
     return named[-1] if named and named[-1].text.isidentifier() else None

@@ -9,6 +9,7 @@ from lsprotocol import types
 
 from wsdl.api.listing import parts, slots
 from wsdl.api.reference import page, text_and_example
+from wsdl.diagnostics import Problems
 from wsdl.diagnostics.figures import count, listed, size
 from wsdl.diagnostics.span import Span
 from wsdl.ir.graph import Binding, Slot, Value
@@ -20,6 +21,7 @@ from wsdl.lsp.documents import Document
 from wsdl.lsp.names import definitions_of, name_at, slots_of, walk
 from wsdl.ops import NAMED
 from wsdl.syntax import tree
+from wsdl.syntax.parser import parse
 
 _SEVERAL = 4  # types of a name that has another one in each layer
 
@@ -29,7 +31,7 @@ def hover(document: Document, params: types.HoverParams) -> types.Hover | None:
     if name is None:
         return None
     paragraphs = [*_values(document, name), *_stored(document, name)]
-    definition = next((_declaration(document, place) for place in definitions_of(document, name)), None)
+    definition = next((_declaration(place) for place in definitions_of(document, name)), None)
     if definition is not None:
         paragraphs = [*(() if _is_bound(paragraphs) else _head(definition)), *paragraphs, *_text(definition)]
     elif not paragraphs and name.text in NAMED:
@@ -55,7 +57,7 @@ def _values(document: Document, name: Span) -> Iterator[str]:
     """The types that the bindings of a name have, and where the value of the last one comes from."""
     program = document.examined.program
     places = definitions_of(document, name)
-    bindings = [b for b in program.bindings if b.span in places] if program is not None else []
+    bindings = [binding for place in places for binding in document.index.bindings.get(place, ())]
     if program is None or not bindings:
         return
     by_type: dict[str, list[Binding]] = {}
@@ -150,9 +152,9 @@ _DECLARED = (
 )  # fmt: skip
 
 
-def _declaration(document: Document, place: Span) -> tree.Node | None:
+def _declaration(place: Span) -> tree.Node | None:
     """The declaration of the name at a place, in any file."""
-    file = document.documents.tree(place.source)
+    file = parse(place.source, Problems())
     return next((n for n in walk(file) if isinstance(n, _DECLARED) and n.name and n.name.span == place), None)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from lsprotocol import types
 
 from wsdl.diagnostics.figures import rounded
-from wsdl.diagnostics.span import Span
 from wsdl.lsp.documents import Document
 from wsdl.lsp.names import slots_of, walk
 from wsdl.syntax import tree
@@ -23,13 +22,9 @@ def inlay_hints(document: Document, params: types.InlayHintParams) -> list[types
 
 def _types(document: Document, visible: list[tree.Node]) -> Iterator[types.InlayHint]:
     """Behind each name that gets a value its type: `h: f32[n, t, 256]`. Inputs have theirs in the text."""
-    program = document.examined.program
-    known: dict[Span, dict[str, None]] = {}
-    for binding in program.bindings if program is not None else ():
-        known.setdefault(binding.span, {})[str(binding.type)] = None
     for node in visible:
         for name in node.targets if isinstance(node, tree.Assign | tree.Scan) else ():
-            listed = list(known.get(name.span, ()))
+            listed = list(dict.fromkeys(str(b.type) for b in document.index.bindings.get(name.span, ())))
             if listed:
                 more = " | …" if len(listed) > _SEVERAL else ""
                 label = f": {' | '.join(listed[:_SEVERAL])}{more}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from lsprotocol import types
 
 from wsdl.diagnostics.span import Span
-from wsdl.ir.graph import Module, Slot
+from wsdl.ir.graph import Slot
 from wsdl.lsp.documents import Document
 from wsdl.syntax import tree
 
@@ -15,13 +15,7 @@ from wsdl.syntax import tree
 def name_at(document: Document, position: types.Position) -> Span | None:
     """The name at a position, or directly before it."""
     offset, source = document.positions.offset(position), document.source
-    references = document.references
-    known = (
-        *references.definitions,
-        *references.slots,
-        *(d for places in references.definitions.values() for d in places),
-    )
-    names = [span for span in known if span.source is source and _touches(span, offset) and span.text.isidentifier()]
+    names = [span for span in document.index.names.get(source, ()) if _touches(span, offset)]
     names += [node.span for node in nodes_at(document.tree, offset) if isinstance(node, tree.Name)]
     return min(names, key=lambda span: span.end - span.start, default=None)
 
@@ -38,35 +32,15 @@ def places_of(document: Document, name: Span) -> list[Span]:
     return list(dict.fromkeys((*definitions, *uses)))
 
 
-def modules(document: Document) -> Iterator[Module]:
-    """All layers of the program."""
-    program = document.examined.program
-    for root in program.roots() if program is not None else ():
-        yield from root.modules()
-
-
-def slots(document: Document) -> dict[str, Slot]:
-    """All slots of the program, by path."""
-    program = document.examined.program
-    return {slot.path: slot for slot in program.slots()} if program is not None else {}
-
-
 def slots_of(document: Document, name: Span) -> list[Slot]:
     """The slots that a name stands for: a part of a path for what it selects, a layer for all below it, a share group
     for those of its members."""
-    known = slots(document)
-    places = [place for place in (name, *definitions_of(document, name)) if not place.source.is_standard]
-    paths = document.references.slots.get(name)
-    if paths is None:
-        below = (slot for module in modules(document) if _is_at(module.span, places) for slot in module.all_slots())
-        own = (slot for slot in known.values() if slot.name_span in places)
-        paths = tuple(dict.fromkeys(slot.path for slot in (*below, *own)))
-    return [known[path] for path in paths if path in known]
-
-
-def _is_at(layer: Span, places: Sequence[Span]) -> bool:
-    """Whether a layer is declared by a name at one of these places, or by a call there: `Dense(10)` without a name."""
-    return any(layer.source is place.source and layer.start == place.start for place in places)
+    index = document.index
+    paths = index.references.slots.get(name)
+    if paths is not None:
+        return [index.slots[path] for path in paths if path in index.slots]
+    places = (place for place in (name, *definitions_of(document, name)) if not place.source.is_standard)
+    return list(dict.fromkeys(slot for place in places for slot in index.slots_at(place)))
 
 
 def nodes_at(node: tree.Node, offset: int) -> Iterator[tree.Node]:

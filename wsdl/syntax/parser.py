@@ -27,8 +27,22 @@ _parser: Lark | None = None
 
 
 def parse(source: Source, problems: Problems) -> tree.File:
-    """The tree of a text. Syntax errors go to `problems`; declarations with errors are left out of the tree."""
-    own_problems = Problems()  # of this text; `problems` may already contain those of other files
+    """The tree of a text. Syntax errors go to `problems`; declarations with errors are left out of the tree.
+
+    A source is parsed once: an editor asks for its tree again, and for those of imported files that haven't changed.
+    """
+    if parse not in source.memory:
+        source.memory[parse] = _parsed(source)
+    file: tree.File
+    file, reported = source.memory[parse]
+    for problem in reported:
+        problems.add(problem)
+    return file
+
+
+def _parsed(source: Source) -> tuple[tree.File, tuple[Diagnostic, ...]]:
+    """The tree of a text, and its syntax errors."""
+    own_problems = Problems()
     layout = read(source, own_problems)
     docs = _docs(source, layout.comments)
     declarations = []
@@ -43,9 +57,8 @@ def parse(source: Source, problems: Problems) -> tree.File:
             wrong = declaration is None
             if declaration is not None:
                 declarations.append(declaration)
-    for problem in _once_in_tables(own_problems, layout.chunks, source):
-        problems.add(problem)
-    return tree.File(Span(source, 0, len(source.text)), source, tuple(declarations), layout.comments)
+    file = tree.File(Span(source, 0, len(source.text)), source, tuple(declarations), layout.comments)
+    return file, tuple(_once_in_tables(own_problems, layout.chunks, source))
 
 
 def _once_in_tables(reported: Problems, chunks: Iterable[Chunk], source: Source) -> Iterator[Diagnostic]:
