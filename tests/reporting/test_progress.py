@@ -31,9 +31,9 @@ LAYERS = (
 )
 
 
-def on_terminal(plan: RunPlan, *, width: int = 100, **how: Any) -> Screen:
+def on_terminal(plan: RunPlan, *, width: int = 100, height: int = 25, **how: Any) -> Screen:
     stream, clock = StringIO(), Clock()
-    tell(Progress(stream, width=width, clock=clock), plan, clock, **how)
+    tell(Progress(stream, width=width, height=height, clock=clock), plan, clock, **how)
     return Screen(stream.getvalue())
 
 
@@ -50,6 +50,7 @@ def in_pipe(plan: RunPlan, **how: Any) -> str:
         ("broken_off", plan(first_step=20), {"until": 37}),
         ("not_finite", plan(), {"until": 12, "bad": [12], "evaluate": False}),
         ("narrow", plan(), {"width": 48}),
+        ("low", plan(), {"height": 12}),
         ("layers", replace(plan(), layers=LAYERS, totals="61,706 trained (246.8 kB), 0 frozen"), {}),
         ("layers_resumed", replace(plan(first_step=20), layers=LAYERS, totals="not shown"), {"until": 21}),
         ("without_end", plan(None), {"until": 25, "evaluate": False}),

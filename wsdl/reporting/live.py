@@ -26,19 +26,25 @@ class LiveView:
         *,
         color: bool,
         width: int | None,
+        height: int | None = None,
         clock: Callable[[], float],
     ) -> None:
         self._drawn, self._clock = drawn, clock
-        self._stream, self._color, self._width = stream, color, width
+        self._stream, self._color, self._size = stream, color, (width, height)
         self._live: Live | None = None
         self._next = 0.0
+
+    @property
+    def height(self) -> int:
+        """The lines of the terminal; 0 before `start`."""
+        return self._live.console.height if self._live is not None else 0
 
     @property
     def is_shown(self) -> bool:
         return self._live is not None
 
     def start(self) -> None:
-        self._live = _live(self._stream, color=self._color, width=self._width)
+        self._live = _live(self._stream, color=self._color, size=self._size)
         self._live.start()
         self._next = self._clock()
 
@@ -71,7 +77,7 @@ class LiveView:
                 self._live = None
 
 
-def _live(stream: TextIO, *, color: bool, width: int | None) -> Live:
+def _live(stream: TextIO, *, color: bool, size: tuple[int | None, int | None]) -> Live:
     """Other output to stderr is shown above it. It has no automatic refresh, whose thread would draw during a step."""
     from rich.console import Console
     from rich.live import Live
@@ -81,7 +87,8 @@ def _live(stream: TextIO, *, color: bool, width: int | None) -> Live:
         force_terminal=True,
         color_system="standard" if color else None,
         no_color=not color,
-        width=width,
+        width=size[0],
+        height=size[1],
         highlight=False,
         markup=False,
         emoji=False,

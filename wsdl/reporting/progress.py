@@ -1,6 +1,5 @@
-"""The live view of a training: at the bottom a progress bar and the current values, redrawn several times per second;
-above them the layers of the model,
-and a table with a row for each epoch."""
+"""The live view of a training: at the bottom a plot, a progress bar and the current values, redrawn several times per
+second; above them the layers of the model, and a table with a row for each epoch."""
 
 from __future__ import annotations
 
@@ -8,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from wsdl.reporting.braille import SIDES, Curves
 from wsdl.reporting.live import BAR, LiveView, bar
 from wsdl.reporting.meter import Meter, duration, epoch_text, plan_text, step_text, values_text
 from wsdl.reporting.reports import Callback, EvaluationReport, RunPlan, StepReport
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 SPARK = 30  # columns at most
+PLOT, PLOT_ROWS = 60, 6  # columns at most, and rows of the plot of the losses
+ROOMY = 66, 20  # columns and lines of a terminal from which on there is a plot in place of a sparkline
 EPOCH, COLUMN = 7, 9  # columns of the epoch and of a value in the table
 NOT_FINITE = ("nan", "inf", "-inf")
 
@@ -32,19 +34,21 @@ class Progress(Callback):
         *,
         color: bool = True,
         width: int | None = None,
+        height: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._view = LiveView(self._drawn, stream, color=color, width=width, clock=clock)
+        self._view = LiveView(self._drawn, stream, color=color, width=width, height=height, clock=clock)
         self._clock = clock
         self._meter: Meter | None = None
-        self._losses = Series(SPARK)
+        self._losses, self._evaluations = Series(PLOT), Series(PLOT)
         self._shown = ""  # the training of these losses, where several take turns: the first
         self._columns: list[str] = []  # of the table, once it has a header
         self._epoch = 0  # the last epoch with a row
 
     def on_begin(self, plan: RunPlan) -> None:
         self._meter = Meter(plan, self._clock)
-        self._losses, self._columns, self._epoch, self._shown = Series(SPARK), [], 0, ""
+        self._losses, self._evaluations = Series(PLOT), Series(PLOT)
+        self._columns, self._epoch, self._shown = [], 0, ""
         self._view.start()
         if plan.layers and not plan.first_step:
             headers, *rows = plan.layers
@@ -66,6 +70,9 @@ class Progress(Callback):
         self._view.draw_when_due()
 
     def on_eval(self, r: EvaluationReport) -> None:
+        loss = r.results.get(f"{self._shown}.loss" if self._shown else "loss")
+        if loss is not None:
+            self._evaluations.add(r.step, loss)
         if self._meter is not None:
             self._add_row(self._meter, r)
 
@@ -113,8 +120,8 @@ class Progress(Callback):
     # -- the live view -------------------------------------------------------------------------------------------------
 
     def _drawn(self, width: int) -> Text | None:
-        """Two lines: progress with a bar, and values with a sparkline, which fill the width; `None` before the first
-        step."""
+        """Two lines: progress with a bar, and values, which fill the width; above them a plot of the losses where there
+        is room, otherwise a sparkline beside the values. `None` before the first step."""
         from rich.text import Text
 
         meter = self._meter
@@ -133,10 +140,22 @@ class Progress(Callback):
         for name, value in meter.shown():
             style = "bold" if name.rpartition(".")[2] == "loss" else ""
             second.append(f"{name} ", "dim").append(value, "bold red" if value in NOT_FINITE else style).append("  ")
+        is_roomy, several = width >= ROOMY[0] and self._view.height >= ROOMY[1], len(self._losses.buckets) > 1
         room = min(width - 1 - len(second), SPARK)
-        if room >= 5 and len(self._losses.buckets) > 1:
+        if room >= 5 and several and not is_roomy:
             second.append(sparkline([bucket.mean for bucket in self._losses.buckets], room), "blue")
         for line in (first, second):
             line.rstrip()
             line.truncate(width - 1)
-        return Text("\n", no_wrap=True).join([first, second])
+        plot = self._plot(min(width - 1 - SIDES, PLOT)) if is_roomy and several else []
+        return Text("\n", no_wrap=True).join([*plot, first, second])
+
+    def _plot(self, columns: int) -> list[Text]:
+        """The losses of steps as a line, those of evaluations as points; nothing if none is finite."""
+        evaluations = self._evaluations.means()
+        legend = [("⠤ loss", "blue"), *([("⠛ eval", "yellow")] if evaluations else [])]
+        curves = [("blue", self._losses.means())], [("yellow", evaluations)]
+        rows = Curves(columns, PLOT_ROWS).draw(*curves).split()
+        for row, (name, style) in zip(rows, legend, strict=False):
+            row.append(f"  {name}", style)
+        return [*rows]
