@@ -10,10 +10,17 @@ for _, place in ipairs(vim.fn.json_decode(vim.env.PLACES)) do
   table.insert(seen.colors, at(place[1], place[2]))
 end
 seen.started = vim.wait(30000, function() return #vim.diagnostic.get(0) > 0 end, 50)
-seen.diagnostics = vim.tbl_map(function(one) return { one.lnum + 1, one.col + 1, one.code, one.message } end, vim.diagnostic.get(0))
+seen.diagnostics = vim.tbl_map(function(one)
+  return { one.lnum + 1, one.col + 1, one.code, one.message }
+end, vim.diagnostic.get(0))
+
+vim.fn.cursor(2, 9)
+local answers = vim.lsp.buf_request_sync(0, "textDocument/hover", vim.lsp.util.make_position_params(), 30000)
+seen.hover = answers[next(answers)].result.contents.value
 
 vim.cmd("silent make!")
-seen.quickfix = vim.tbl_map(function(one) return { vim.fn.bufname(one.bufnr), one.lnum, one.col, one.type, one.text } end, vim.tbl_filter(function(one) return one.valid == 1 end, vim.fn.getqflist()))
+local listed = vim.tbl_filter(function(one) return one.valid == 1 end, vim.fn.getqflist())
+seen.quickfix = vim.tbl_map(function(one) return { vim.fn.bufname(one.bufnr), one.lnum, one.col, one.type, one.text } end, listed)
 
 vim.cmd("%s/ y)/ x)/")
 seen.mended = vim.wait(30000, function() return #vim.diagnostic.get(0) == 0 end, 50)

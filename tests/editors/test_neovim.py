@@ -67,6 +67,7 @@ def test_a_program_in_neovim(tmp_path: Path) -> None:
         env={
             **os.environ,
             "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
             "HOME": str(tmp_path),
             "PLACES": json.dumps([*COLORS]),
             "SEEN": str(seen),
@@ -80,6 +81,7 @@ def test_a_program_in_neovim(tmp_path: Path) -> None:
     assert dict(zip(COLORS, found["colors"], strict=True)) == COLORS
     assert [one[:3] for one in found["diagnostics"]] == [[4, 21, "E0201"]]
     assert "there is no `y` in scope" in found["diagnostics"][0][3]
+    assert "x: f32[n, 8]" in found["hover"]
     assert found["quickfix"] == [["a.wsd", 4, 21, "e", "there is no `y` in scope (not bound before this)"]]
     assert found["mended"]
     assert found["formatted"] == TEXT.replace("return   block( y)", "return block(x)").splitlines()

@@ -1,4 +1,4 @@
-"""The lexer for Pygments, which Sphinx, MkDocs, IPython and many others color code with."""
+"""The lexer for Pygments, which Sphinx, MkDocs and many others color code with."""
 
 from __future__ import annotations
 
