@@ -93,3 +93,15 @@ class _Shown:
     def _before(self, position: Any) -> str:
         """The text of a line before a position."""
         return self.lines[position["line"]].encode("utf-16-le")[: 2 * position["character"]].decode("utf-16-le")
+
+
+def test_lenses_stay_while_there_are_errors(editor: Editor, tmp_path: Path) -> None:
+    path, text = tmp_path / "m.wsd", (FIXTURES / "tied.wsd").read_text(encoding="utf-8")
+    editor.open(path, text)
+    before = editor.ask("codeLens", path)
+    assert editor.change(path, "\n" + text.replace("tok(ids)", "tok(ids"))
+    assert editor.change(path, "\n" + text.replace("tok(ids)", "tokk(ids)"))
+    after = editor.ask("codeLens", path)
+    assert [(lens["command"]["title"], lens["range"]["start"]["line"] - 1) for lens in after] == [
+        (lens["command"]["title"], lens["range"]["start"]["line"]) for lens in before
+    ]

@@ -112,6 +112,7 @@ class Documents:
     def __init__(self, import_root: str | None = None) -> None:
         self.import_root = import_root
         self.encoding: Encoding | str = Encoding.Utf16
+        self.titles: dict[str, dict[str, str]] = {}  # those of the last code lenses without errors, by URI
         self._open: dict[str, Document] = {}
         self._on_disk: dict[str, tuple[tuple[int, ...], Source | None]] = {}  # by path, with what tells a change
         self._positions: WeakKeyDictionary[Source, Positions] = WeakKeyDictionary()
@@ -128,6 +129,7 @@ class Documents:
 
     def close(self, uri: str) -> None:
         self._open.pop(uri, None)
+        self.titles.pop(uri, None)
 
     def read(self, path: str) -> Source | None:
         """The source of a file, the same object until the file changes; `None` if there is none. Raises `CompileError`
