@@ -18,7 +18,7 @@ from wsdl.diagnostics import Problems
 from wsdl.diagnostics.span import Source
 from wsdl.highlighting.lexer import WsdlLexer
 from wsdl.syntax import layout
-from wsdl.syntax.grammar import STARTS, grammar_path
+from wsdl.syntax.grammar import STARTS, make_parser
 
 
 def _files(ending: str, *below: str) -> list[str]:
@@ -103,7 +103,7 @@ def test_keywords_are_those_of_the_parser() -> None:
 
 @cache
 def _parser() -> lark.Lark:
-    return lark.Lark(grammar_path().read_text("utf-8"), parser="lalr", start=STARTS, keep_all_tokens=True)
+    return make_parser(None)  # trees of Lark, with all tokens
 
 
 def _keywords_of_parser(text: str) -> dict[int, bool] | None:

@@ -8,7 +8,8 @@ import { promisify } from "node:util";
 import * as vscode from "vscode";
 import { command } from "./command.js";
 
-const WORD = /[^\W\d]\w*/u;
+const WORD = /[\p{L}_][\p{L}\p{N}_]*/u;
+const NAME = new RegExp(`^${WORD.source}$`, "u");
 
 export class Picture {
   constructor(extension) {
@@ -74,8 +75,8 @@ export class Picture {
   /** Messages of the page: that it has loaded, or the name of what was clicked, whose declaration is shown. */
   async receive({ loaded, name }) {
     if (loaded) return this.draw();
-    if (!name || !this.document) return;
-    const declared = new RegExp(`\\b(?:layer|param|state|share|model)\\s+${name}(?!\\w)`, "u").exec(this.document.getText());
+    if (!NAME.test(name) || !this.document) return; // a formula has no name
+    const declared = new RegExp(`\\b(?:layer|param|state|share|model)\\s+${name}(?![\\p{L}\\p{N}_])`, "u").exec(this.document.getText());
     if (!declared) return;
     const start = this.document.positionAt(declared.index);
     const editor = await vscode.window.showTextDocument(this.document, { viewColumn: vscode.ViewColumn.One, preserveFocus: true });
