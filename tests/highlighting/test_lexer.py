@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -22,15 +21,15 @@ from wsdl.syntax.grammar import STARTS, make_parser
 
 
 def _files(ending: str, *below: str) -> list[str]:
-    listed = subprocess.run(["git", "ls-files", *below], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [path for path in listed.splitlines() if path.endswith(ending)]
+    paths = sorted(path for folder in below for path in (ROOT / folder).rglob(f"*{ending}"))
+    return [str(path.relative_to(ROOT)) for path in paths if not {"node_modules", "data"} & {*path.parts}]
 
 
 def _programs() -> Iterator[tuple[str, str]]:
     """All programs of the repository that are meant to be right: files, and blocks of pages."""
-    for path in _files(".wsd", "examples", "wsdl", "tests/std", "tests/syntax/programs", "benchmarks"):
+    for path in _files(".wsd", "examples", "wsdl/std", "tests/std", "tests/syntax/programs", "benchmarks"):
         yield path, (ROOT / path).read_text("utf-8")
-    for path in _files(".md"):
+    for path in _files(".md", "docs", "examples", "wsdl/diagnostics/codes"):
         for block in blocks((ROOT / path).read_text("utf-8")):
             if block.language == "wsd" and "error" not in (*block.marks, *block.note):
                 yield f"{path}:{block.line}", block.text
