@@ -8,8 +8,6 @@ import pytest
 
 from tests.lsp.editor import Editor
 
-pytest.importorskip("pygls", reason="the extra `lsp` is not installed")
-
 
 @pytest.fixture(scope="session")
 def _server() -> Iterator[Editor]:
