@@ -43,6 +43,13 @@ _HOMES = {
 }
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext wsdl` in a notebook."""
+    from wsdl.notebook.magic import register
+
+    register(shell)
+
+
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'wsdl' has no attribute {name!r}")

@@ -115,6 +115,12 @@ class Program:
         variant = f" {self.variant}" if self.variant else ""
         return f"<wsdl.Program {self.source.path}{variant}: {', '.join(self.models)}>"
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What a notebook shows: signatures, the picture, layers and what they share."""
+        from wsdl.api.display import program_as_html
+
+        return {"text/plain": repr(self), "text/html": program_as_html(self._storage, self.inventory)}
+
     @property
     def variants(self) -> list[str]:
         """The names of all variants that the file declares."""

@@ -28,7 +28,7 @@ def inspect(file: str, dims: dict[str, int], import_root: str | None, variant: s
         print_json(inventory.as_json())
         return
     head = [f"variant {inventory.variant}"] if inventory.variant else []
-    head += [_signature(name, inventory) for name in inventory.models]
+    head += map(inventory.signature, inventory.models)
     told = inventory.roles.are_worth_saying()
     head += trainings(inventory) if told else []
     print_lines([*head, *([""] if head else [])])
@@ -40,13 +40,6 @@ def inspect(file: str, dims: dict[str, int], import_root: str | None, variant: s
     print_lines([""])
     print_computed(inventory)
     print_lines([*_totals(inventory), *_copies(inventory), *_sets(inventory)])
-
-
-def _signature(name: str, inventory: Inventory) -> str:
-    """The signature in the syntax of the language."""
-    model = inventory.models[name]
-    inputs, outputs = (", ".join(f"{n}: {t}" for n, t in io.items()) for io in (model.inputs, model.outputs))
-    return f"model {name}({inputs}) -> ({outputs})"
 
 
 def _rows(inventory: Inventory) -> Iterator[list[str]]:

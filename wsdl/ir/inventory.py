@@ -180,6 +180,13 @@ class Inventory:
     copies: tuple[Copies, ...] = ()
     sets: Mapping[str, int] = field(default_factory=dict)
 
+    def signature(self, model: str) -> str:
+        """The signature of a model in the syntax of the language."""
+        signature = self.models[model]
+        ports = (signature.inputs, signature.outputs)
+        inputs, outputs = (", ".join(f"{n}: {t}" for n, t in io.items()) for io in ports)
+        return f"model {model}({inputs}) -> ({outputs})"
+
     def of_models(self, names: Iterable[str]) -> Inventory:
         """The inventory of some of the models."""
         models = {name: self.models[name] for name in names}

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl.diagnostics.html import html_table
 from wsdl.diagnostics.run_error import fail
 from wsdl.ir.binding import dim_of_text
 from wsdl.ir.dims import Dim
@@ -55,6 +56,11 @@ class Session:
         self._indices = [] if device == "cpu" else self._find_indices()  # other devices don't check indices
         self.inputs = {arg.name: _type(arg) for arg in self._session.get_inputs()}
         self.outputs = {arg.name: _type(arg) for arg in self._session.get_outputs()}
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: inputs and outputs with their types."""
+        ports = [("input", *p) for p in self.inputs.items()] + [("output", *p) for p in self.outputs.items()]
+        return html_table(("", "name", "type"), [(kind, name, str(type)) for kind, name, type in ports])
 
     def __call__(self, **arrays: Any) -> dict[str, Array]:
         return self.run(arrays)
