@@ -76,7 +76,7 @@ def test_explain_by_the_name_elsewhere(wsdl: Wsdl, name: str, called: str) -> No
 
 @pytest.mark.parametrize(
     ("name", "help"),
-    [("relu6", "`clip(x, 0.0, 6.0)`"), ("nn", "no modules"), ("float", "`f32`"), ("MultiHead", "lists all codes")],
+    [("erfc", "`1.0 - erf(x)`"), ("nn", "no modules"), ("float", "`f32`"), ("MultiHead", "lists all codes")],
 )
 def test_explain_what_has_no_page(wsdl: Wsdl, name: str, help: str) -> None:
     done = wsdl("explain", name)

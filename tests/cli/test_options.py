@@ -15,7 +15,20 @@ from tests.cli.conftest import Wsdl
 from tests.runtime.training import CLASSIFY, data, in_files, program
 from wsdl import api, options
 from wsdl.diagnostics import CompileError
-from wsdl.options import Alternatives, ForEach, Having, Instance, Names, OneOf, Option, Optional, Share, Sizes, Whole
+from wsdl.options import (
+    Alternatives,
+    Each,
+    ForEach,
+    Having,
+    Instance,
+    Names,
+    OneOf,
+    Option,
+    Optional,
+    Share,
+    Sizes,
+    Whole,
+)
 from wsdl.runtime.plan import Plan
 from wsdl.runtime.training_state import Settings
 
@@ -34,6 +47,7 @@ FREE = {
     "evaluation",
     "plan",
     "settings",
+    "read",
     "reporter",
     "workers",
 }  # looked at elsewhere
@@ -43,6 +57,8 @@ def nonsense(option: Option) -> list[Any]:
     """Values that an option must refuse."""
     if isinstance(option, Optional):
         return [value for value in nonsense(option.option) if value is not None]
+    if isinstance(option, Each):
+        return [5, "x", None, *([value] for value in nonsense(option.option))]
     if isinstance(option, ForEach):
         return [*nonsense(option.option), {}, {"critic": 0}, {"critic": "3"}, {1: 2}]
     if isinstance(option, Having):
