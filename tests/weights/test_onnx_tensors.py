@@ -20,6 +20,7 @@ from tests.golden import Golden
 from tests.onnx.running import random
 from tests.weights.test_sources import read_all
 from wsdl import api
+from wsdl.weights.onnx_tensors import _texts
 from wsdl.weights.open_source import open_source
 from wsdl.weights.source import WeightsError
 
@@ -308,6 +309,19 @@ def test_lies(tmp_path: Path, golden: Golden) -> None:
         assert diagnostic.code == "E0501"
         text += f"{lie}\n    {diagnostic.message}\n"
     golden(HERE / "golden" / "onnx_lies.txt", text)
+
+
+def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+    """Each text of a file, in turn."""
+    model = scattered()
+    model.metadata_props.add(key="wrote", value="somebody")
+    content = model.SerializeToString()
+    texts = {text for text in _texts(model) if text}
+    assert len(texts) > 20
+    for text in texts:
+        (tmp_path / "m.onnx").write_bytes(content.replace(text.encode(), b"\x80" + text.encode()[1:]))
+        with pytest.raises(WeightsError, match="not valid UTF-8"):
+            open_source(tmp_path / "m.onnx")
 
 
 def test_branches_in_branches(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap, Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import prod
@@ -65,7 +65,10 @@ class OnnxTensors:
 
 
 def tensors_in(path: str | Path, model: ModelProto) -> OnnxTensors:
-    """The tensors of a model. Raises `WeightsError` for duplicate names and impossible shapes."""
+    """The tensors of a model. Raises `WeightsError` for duplicate names, impossible shapes, and names that are not
+    UTF-8, which Protobuf gives as bytes."""
+    if not all(isinstance(text, str) for text in _texts(model)):
+        raise broken(path, "a name in it is not valid UTF-8")
     found = OnnxTensors()
     _collect(path, model.graph, "", ChainMap(), found)
     for function in model.functions:
@@ -108,6 +111,35 @@ def _collect(path: str | Path, graph: GraphProto, place: str, outer: ChainMap[st
             for body in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs):
                 inside = f"{place}/{label[:_LABEL]}.{attribute.name[:_LABEL]}".lstrip("/")
                 _collect(path, body, inside, names, found)
+
+
+def _texts(model: ModelProto) -> Iterator[str | bytes]:
+    """The names in a model."""
+    for pair in model.metadata_props:
+        yield from (pair.key, pair.value)
+    for function in model.functions:
+        yield function.name
+        yield from _texts_of_nodes(function.node)
+    yield from _texts_of_graph(model.graph)
+
+
+def _texts_of_graph(graph: GraphProto) -> Iterator[str | bytes]:
+    for tensor in graph.initializer:
+        yield tensor.name
+    for sparse in graph.sparse_initializer:
+        yield sparse.values.name
+    yield from _texts_of_nodes(graph.node)
+
+
+def _texts_of_nodes(nodes: Iterable[NodeProto]) -> Iterator[str | bytes]:
+    for node in nodes:
+        yield from (node.op_type, node.name, *node.input, *node.output)
+        for pair in node.metadata_props:
+            yield from (pair.key, pair.value)
+        for attribute in node.attribute:
+            yield attribute.name
+            for body in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs):
+                yield from _texts_of_graph(body)
 
 
 def _unique(local: str, place: str, found: OnnxTensors) -> str:
