@@ -46,8 +46,8 @@ FREE = {
     "data",
     "evaluation",
     "plan",
-    "settings",
     "read",
+    "settings",
     "reporter",
     "workers",
 }  # looked at elsewhere
@@ -61,6 +61,8 @@ def nonsense(option: Option) -> list[Any]:
         return [5, "x", None, *([value] for value in nonsense(option.option))]
     if isinstance(option, ForEach):
         return [*nonsense(option.option), {}, {"critic": 0}, {"critic": "3"}, {1: 2}]
+    if isinstance(option, Each):
+        return [5, "worker", None, *([value] for value in nonsense(option.option))]
     if isinstance(option, Having):
         return [5, "worker", None, []]
     if isinstance(option, Whole):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from wsdl.diagnostics import CompileError, Diagnostic, limits
 from wsdl.options import COUNT, SEED, SIZE, Whole
@@ -16,9 +17,28 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+_PATHS = {  # what the shell completes, by what stands for a value in the help
+    "FILE": "file", "FILE...": "file", "CHECKPOINT...": "file", "D": "file", "E": "file", "W": "file", "X": "file",
+    "Y": "file", "DIR": "dir", "RUN": "dir", "STUDY": "dir",
+}  # fmt: skip
+
+
+class Path(click.types.StringParamType):
+    """A path, which may not exist: that is for the command to say. The shell completes it."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type=self._kind)]
+
+
 def command(function: Callable[..., int | None]) -> click.Command:
     """A command with the option `--json`; `function` returns the exit code, `None` for 0."""
     declared = click.command(function.__name__, context_settings={"help_option_names": ["-h", "--help"]})(function)
+    for parameter in declared.params:
+        if parameter.metavar in _PATHS and parameter.type is click.STRING:
+            parameter.type = Path(_PATHS[parameter.metavar])
     json = click.Option(["--json", "as_json"], is_flag=True, help="Print results and diagnostics as JSON on stdout.")
     declared.params.append(json)
     return declared
