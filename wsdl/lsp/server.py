@@ -27,6 +27,8 @@ from wsdl.lsp.quick_fixes import quick_fixes
 
 PAUSE = 0.05  # seconds after a keystroke before the text is checked, unless something is asked about it before
 
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP")  # signals that end the process
+
 _WATCHED = "**/*.{wsd,safetensors,npz,pt,pth,bin,onnx,json}"  # what programs import and load
 _ONLY_QUICK_FIXES = types.CodeActionOptions(code_action_kinds=[types.CodeActionKind.QuickFix])
 
@@ -72,13 +74,19 @@ class Server:
 
     def run(self) -> int:
         """Serve until the client ends the session or closes stdin; returns the exit code that the protocol asks for."""
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            if name in signal.Signals.__members__:
-                signal.signal(signal.Signals[name], _end)
+        numbers = [signal.Signals[name] for name in ENDING if name in signal.Signals.__members__]
+        before = {number: signal.signal(number, _end) for number in numbers}
         # Nothing but the protocol goes to stdout: what anything else prints goes to the log of the client.
-        with os.fdopen(os.dup(0), "rb") as requests, os.fdopen(os.dup(1), "wb") as answers:
-            os.dup2(2, 1)
-            self._protocol.start_io(requests, answers)
+        stdout = os.dup(1)
+        try:
+            with os.fdopen(os.dup(0), "rb") as requests, os.fdopen(os.dup(1), "wb") as answers:
+                os.dup2(2, 1)
+                self._protocol.start_io(requests, answers)
+        finally:
+            os.dup2(stdout, 1)
+            os.close(stdout)
+            for number, handler in before.items():
+                signal.signal(number, handler)
         return 0 if self._was_shut_down else 1
 
     def _answering(self, answer: Callable[[Document, Any], object]) -> Callable[[Any], object]:
