@@ -2,9 +2,9 @@
 model, on larger clusters.
 
 Two networks are trained by `wsdl train`: a CNN with few parameters and a network of dense layers with many. Each is
-trained in one process with one thread and with two, by one worker, and by two, by turns, `ROUNDS` times. The time to
-the first step (processes, Ray, compiling, sessions) is apart from the time of a step, which is the median over rounds
-of the mean over the steps of a run but for the first ones.
+trained in one process with one thread and with two, by one worker, and by two, by turns, `ROUNDS` times, of which the
+fastest counts. The time of processes, Ray, compiling and sessions is apart from the time of a step, which is the mean
+over the steps of a run but for the first ones.
 
 The model of clusters is that of a ring, as XGBoost's collective is one: `p` workers add up `b` bytes in
 `2 (p - 1) (latency + b / (p bandwidth))` seconds. A step has three such sums, of which two are small.
@@ -108,12 +108,12 @@ def measured() -> Iterator[str]:
         for _ in range(ROUNDS):
             for way, arguments in WAYS.items():
                 runs[way].append(run(FOLDER / name, arguments))
-        alone = ""
+        alone = 0.0
         for way, found in runs.items():
-            start, step = median(r.start for r in found), median(r.step for r in found)
+            start, step = (min(getattr(run, part) for run in found) for part in ("start", "step"))
             if way.startswith("one process"):
-                alone = way
-            ratio = median(r.step / base.step for r, base in zip(found, runs[alone], strict=True))
+                alone = step
+            ratio = step / alone
             yield f"| {name}, {way} | {start:.1f} s | {1e3 * step:.1f} ms | {ratio:.2f} |"
 
 
