@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
@@ -34,12 +35,7 @@ class Cumsum(Rules, name="cumsum", half="f32", mixes={"x": "axis"}, steps_along=
         return numeric(x).with_dtype(summed_dtype(x))
 
     def reference(self, np: NumPy, x: Array) -> Array:
-        x = np.flip(x, self.axis) if self.reverse else x
-        total = np.cumsum(x, self.axis)
-        if self.exclusive:  # not the difference to `x`, which rounds
-            total = np.roll(total, 1, self.axis)
-            np.moveaxis(total, self.axis, 0)[:1] = 0
-        return np.flip(total, self.axis) if self.reverse else total
+        return _accumulated(np, np.cumsum, 0, self, x)
 
     def lower(self, e: Emitter, x: Ref) -> Ref:
         x = widened(e, x, summed_dtype(x.type))
@@ -68,12 +64,7 @@ class Cumprod(Rules, name="cumprod", half="f32", mixes={"x": "axis"}, steps_alon
         return numeric(x).with_dtype(summed_dtype(x))
 
     def reference(self, np: NumPy, x: Array) -> Array:
-        x = np.flip(x, self.axis) if self.reverse else x
-        total = np.cumprod(x, self.axis)
-        if self.exclusive:
-            total = np.roll(total, 1, self.axis)
-            np.moveaxis(total, self.axis, 0)[:1] = 1
-        return np.flip(total, self.axis) if self.reverse else total
+        return _accumulated(np, np.cumprod, 1, self, x)
 
     def lower(self, e: Emitter, x: Ref) -> Ref:
         x, axis = widened(e, x, summed_dtype(x.type)), axis_of(self.axis, x.type.rank)
@@ -206,3 +197,13 @@ def _moved(e: Emitter, x: Ref, axis: int, reverse: bool, first: int) -> Ref:
     if reverse:
         return e.node("Concat", e.node("Slice", x, one, axes_tensor(e, [2**63 - 1]), along), fill, axis=axis)
     return e.node("Concat", fill, e.node("Slice", x, zero, last, along), axis=axis)
+
+
+def _accumulated(np: NumPy, accumulate: Any, first: int, op: Cumsum | Cumprod, x: Array) -> Array:
+    """`np.cumsum` or `np.cumprod` with the options of the operation; an exclusive result begins with `first`."""
+    x = np.flip(x, op.axis) if op.reverse else x
+    total: Array = accumulate(x, op.axis)
+    if op.exclusive:  # not the difference or the quotient to `x`, which rounds
+        total = np.roll(total, 1, op.axis)
+        np.moveaxis(total, op.axis, 0)[:1] = first
+    return np.flip(total, op.axis) if op.reverse else total
