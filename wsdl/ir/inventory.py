@@ -15,7 +15,7 @@ from math import prod
 from typing import Any
 
 from wsdl.diagnostics.span import Span
-from wsdl.ir.graph import Model, Slot, Stored, file_path, with_indices
+from wsdl.ir.graph import Model, Reads, Slot, Stored, file_path, with_indices
 from wsdl.ir.ranges import compact
 from wsdl.ir.roles import Roles, roles
 from wsdl.ir.stages import SharedAs, Storage
@@ -42,7 +42,8 @@ class Use:
 @dataclass(frozen=True)
 class Tensor:
     """One stored tensor with its slots; its dtype may be one that only other tools know. If it is `renamed`, an
-    exporter has lost its name, and the slots are the parameters that it probably was."""
+    exporter has lost its name, and the slots are the parameters that it probably was. In a file of others, where nodes
+    may read parts, `reads` counts those of all slots together: each element as often as it is read."""
 
     name: str
     dtype: str
@@ -51,6 +52,7 @@ class Tensor:
     trainable: bool = True
     group: str = ""
     renamed: bool = False
+    reads: Reads | None = None
 
     @property
     def type(self) -> str:
@@ -215,8 +217,8 @@ class Inventory:
         return {name: tuple(uses.values()) for name, uses in read.items()}
 
     def used(self, tensor: Tensor) -> int:
-        """The number of reads of a tensor."""
-        return sum(use.times for use in self.uses(tensor))
+        """The number of reads of a tensor; of the most-read element where nodes read parts."""
+        return tensor.reads.times if tensor.reads is not None else sum(use.times for use in self.uses(tensor))
 
     def shared(self) -> list[Tensor]:
         """The tensors that are read more than once, within a model or by several."""
@@ -255,6 +257,8 @@ class Inventory:
         """The elements that would be stored if each read had a separate tensor. Unread tensors count once, unless they
         belong to a way of sharing."""
         uses = self.uses(tensor)
+        if tensor.reads is not None:
+            return tensor.reads.elements
         return sum(use.elements for use in uses) if uses or tensor.name in self._of_read_ways else tensor.elements
 
     @cached_property

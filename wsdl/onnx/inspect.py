@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
@@ -17,9 +18,11 @@ from wsdl.ir.step import OPTIMIZER
 from wsdl.ir.types import FLOATS, DType, TensorType
 from wsdl.ir.weight_files import SHARING, WAYS
 from wsdl.weights.copies import copies_in
+from wsdl.weights.lost_names import recovered_names
 from wsdl.weights.metadata import VARIANT
-from wsdl.weights.onnx_source import read_proto, source_of
-from wsdl.weights.onnx_tensors import OnnxTensors, dtype_name, info_of, recovered_names, tensors_in
+from wsdl.weights.onnx_reads import counted
+from wsdl.weights.onnx_source import read_proto, reads_of, source_of
+from wsdl.weights.onnx_tensors import OnnxTensors, dtype_name, info_of, tensors_in
 from wsdl.weights.open_source import open_source
 from wsdl.weights.recorded import computed_parameters, described, described_ways
 from wsdl.weights.source import WeightsError, broken
@@ -55,7 +58,7 @@ def inventory_of_onnx(path: str | os.PathLike[str]) -> Inventory:
     found = tensors_in(path, proto)
     metadata = {p.key: p.value for p in proto.metadata_props}
     sharing = metadata.get(SHARING)
-    stored = _read(found) if sharing is None else _described(path, sharing)
+    stored = _read(path, found) if sharing is None else _described(path, sharing)
     signature = Signature(
         {v.name: _type(v) for v in proto.graph.input if v.name not in found.tensors},
         {v.name: _type(v) for v in proto.graph.output},
@@ -119,18 +122,21 @@ def _changed(path: str, key: str) -> WeightsError:
 # -- models of others --------------------------------------------------------------------------------------------------
 
 
-def _read(found: OnnxTensors) -> dict[str, Tensor]:
+def _read(path: str, found: OnnxTensors) -> dict[str, Tensor]:
     """The tensors that are weights, with the nodes that read them; those whose names an exporter has lost with the
     parameters of layers that they are."""
-    recovered = recovered_names(found)
+    reads = reads_of(path, found)
+    recovered = recovered_names(reads, {*found.tensors, *found.aliases})
     stored: dict[str, Tensor] = {}
     for name in found.weights():
-        info = info_of(found.tensors[name])
-        uses = [Use(one.name, ".T" if one.transposed else "", prod(info.shape)) for one in recovered.get(name, ())]
-        labels = [read.label for read in found.reads.get(name, ())]
-        labels += [alias for alias, of in found.aliases.items() if of == name and not labels]
-        uses = uses or [Use(label, "", prod(info.shape)) for label in labels]
-        stored[name] = Tensor(name, info.dtype, info.shape, tuple(uses), renamed=name in recovered)
+        info, names = info_of(found.tensors[name]), recovered.get(name, {})
+        counts: Counter[tuple[str, str]] = Counter()
+        for read in reads.get(name, ()):
+            one = names.get(read.label)
+            counts[(one.name, ".T" if one.transposed else "") if one is not None else (read.label, read.view)] += 1
+        uses = [Use(label, view, prod(info.shape), times) for (label, view), times in counts.items()]
+        together = counted(reads.get(name, ()), info.shape)
+        stored[name] = Tensor(name, info.dtype, info.shape, tuple(uses), renamed=name in recovered, reads=together)
     return stored
 
 

@@ -16,7 +16,9 @@ from onnx import ModelProto, TensorProto, external_data_helper, numpy_helper
 from wsdl.diagnostics import CompileError
 from wsdl.ir.dtypes import OF_ONNX, numpy_dtype
 from wsdl.ir.weight_files import TensorInfo
-from wsdl.weights.onnx_tensors import Array, Proto, dense, info_of, recovered_names, tensors_in
+from wsdl.weights.lost_names import recovered_names
+from wsdl.weights.onnx_reads import Read, reads_in
+from wsdl.weights.onnx_tensors import Array, OnnxTensors, Proto, dense, info_of, tensors_in
 from wsdl.weights.source import Source, WeightsError, broken
 
 
@@ -34,9 +36,9 @@ def source_of(path: str | Path, proto: ModelProto) -> Source:
     tensors = {n: info_of(tensor) for n, tensor in found.tensors.items() if n not in found.inner or n in weights}
     aliases = {name: of for name, of in found.aliases.items() if of in tensors and name not in tensors}
     turned: dict[str, str] = {}
-    for lost, recovered in recovered_names(found).items():
-        turned |= {one.name: lost for one in recovered if one.transposed}
-        aliases |= {one.name: lost for one in recovered if not one.transposed}
+    for lost, recovered in recovered_names(reads_of(path, found), {*found.tensors, *found.aliases}).items():
+        turned |= {one.name: lost for one in recovered.values() if one.transposed}
+        aliases |= {one.name: lost for one in recovered.values() if not one.transposed}
     tensors |= {name: TensorInfo(tensors[of].dtype, tensors[of].shape[::-1]) for name, of in turned.items()}
 
     def read(name: str) -> Any:
@@ -46,6 +48,11 @@ def source_of(path: str | Path, proto: ModelProto) -> Source:
     metadata = {p.key: p.value for p in proto.metadata_props}
     parts = {name: (of,) for name, of in turned.items()}
     return Source(str(path), tensors, aliases, reader=read, metadata=metadata, parts=parts)
+
+
+def reads_of(path: str | Path, found: OnnxTensors) -> dict[str, list[Read]]:
+    """Which nodes of the model at `path` read which of its tensors."""
+    return reads_in(found, lambda name: _read(path, found.tensors[name]))
 
 
 def _read(path: str | Path, tensor: Proto) -> Array:
