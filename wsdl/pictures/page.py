@@ -8,5 +8,8 @@ from importlib.resources import files
 
 def page(svg: str, title: str) -> str:
     """The HTML page of the SVG of a picture, as `svg_from_dot` returns it."""
-    template = (files("wsdl.pictures") / "page.html").read_text(encoding="utf-8")
-    return template.replace("{title}", escape(title)).replace("{svg}", svg[svg.index("<svg") :])
+    template, script = (
+        (files("wsdl.pictures") / name).read_text(encoding="utf-8") for name in ("page.html", "light.js")
+    )
+    filled = template.replace("{script}", script).replace("{title}", escape(title))
+    return filled.replace("{svg}", svg[svg.index("<svg") :])
