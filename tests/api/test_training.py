@@ -89,8 +89,7 @@ def test_an_app_trains_with_the_file_alone(tmp_path: Path) -> None:
     assert np.mean(right[-4:]) > 0.85
     assert state["step"] == 100
 
-    weights = {name: array for name, array in state.items() if name.startswith("classify.")}
-    trained = wsdl.compile(Source("classify.wsd", CLASSIFY), weights=weights).session()
+    trained = wsdl.compile(Source("classify.wsd", CLASSIFY), weights=state).session()
     logits = trained(x=x)["logits"]
     assert np.mean(logits.argmax(1) == label) > 0.85
 

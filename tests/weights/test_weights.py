@@ -299,7 +299,8 @@ def test_saved_and_loaded_again(tmp_path: Path) -> None:
     program = program_of(tmp_path, share=TIED)
     values = initial_values(program)
     path = tmp_path / "w.safetensors"
-    save_weights(path, program, values, extra={"optimizer/m.embedding.first": random(4, 4)}, metadata={"step": "7"})
+    extra = {"optimizer/m.embedding.first": random(4, 4), "step": np.array(7)}  # as in the state of a training
+    save_weights(path, program, values, extra=extra, metadata={"step": "7"})
     again = given_weights(program, path)
     assert again.keys() == values.keys()
     for name, array in values.items():

@@ -21,6 +21,7 @@ Range: TypeAlias = Literal["more than 0", "at least 0", "from 0 up to, but not i
 REQUIRED: Any = object()
 # Inputs of a step, i64: the number of the step, the number of steps of the run, and the seed of dropout.
 STEP, TOTAL, SEED = "step", "total_steps", "seed"
+COUNTERS = (STEP, SEED)  # those that are part of its state
 LOSS = "loss"  # its output, beside those of the metrics
 
 

@@ -23,7 +23,7 @@ from wsdl.diagnostics import Problems
 from wsdl.diagnostics.run_error import fail
 from wsdl.diagnostics.span import Source
 from wsdl.ir.step import OPTIMIZER
-from wsdl.ir.training import SEED, STEP
+from wsdl.ir.training import COUNTERS
 from wsdl.runtime.fingerprint import checksum
 from wsdl.syntax.formatter import format_source
 from wsdl.weights.metadata import VARIANT
@@ -33,7 +33,6 @@ from wsdl.weights.safetensors import save_safetensors
 Array = NDArray[Any]
 SOURCE, RUN, CHECKSUM = "wsdl.source", "wsdl.run", "wsdl.checksum"  # keys of the header
 EVALUATION_SEED = "wsdl.seed"  # where evaluations use random numbers, also in the header of the best weights
-COUNTERS = (STEP, SEED)  # inputs of a step that aren't weights
 MOST_LINES = 12  # of changes that are shown
 
 

@@ -24,6 +24,7 @@ from wsdl.ir.graph import Reads, Slot, Stored, file_path
 from wsdl.ir.inventory import ways, ways_of
 from wsdl.ir.stages import Storage
 from wsdl.ir.step import OPTIMIZER
+from wsdl.ir.training import COUNTERS
 from wsdl.ir.types import FLOATS, shape_text
 from wsdl.ir.views import View
 from wsdl.ir.weight_files import FORMULAS, INPUTS, SHARING, WAYS, Fill, TensorInfo
@@ -136,7 +137,8 @@ class _Names:
             name
             for name in source.names
             if name not in self.known and not used.issuperset(parts.get(name, (source.stored_name(name),)))
-            if name not in lost and not name.startswith(OPTIMIZER) and not name.endswith("num_batches_tracked")
+            if name not in lost and name not in COUNTERS
+            if not name.startswith(OPTIMIZER) and not name.endswith("num_batches_tracked")
         ]
 
     def _tensors(self, home: _Home) -> set[str]:
