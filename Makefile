@@ -76,7 +76,7 @@ lint: .venv/dev      ## layout, types and the direction of imports
 	@contracts=$$($(BIN)/lint-imports --no-logo) || { echo "$$contracts"; exit 1; }
 	@$(BIN)/wsdl fmt --check $$(find examples wsdl/std -name '*.wsd')
 
-test: lint data $(DIGITS) tests/node/node_modules $(BROWSER)/node_modules $(VSCODE)/node_modules    ## everything that must hold before a change lands
+test: lint data $(DIGITS) tests/cpp/include tests/node/node_modules $(BROWSER)/node_modules $(VSCODE)/node_modules    ## everything that must hold before a change lands
 	@echo "Testing"
 	@$(BIN)/python -m pytest --quiet -n auto --maxprocesses 8 --dist worksteal $(TESTS)
 
@@ -171,7 +171,7 @@ release: .venv/dev   ## the check-list of a release: tests, wheel and sdist, eac
 	@$(BIN)/python packaging/release.py
 
 clean:               ## remove all that was made here, .venv too
-	rm -rf .venv build dist runs examples/data tests/node/node_modules $(BROWSER)/node_modules $(BROWSER)/build
+	rm -rf .venv build dist runs examples/data tests/cpp/include tests/node/node_modules $(BROWSER)/node_modules $(BROWSER)/build
 	rm -rf $(VSCODE)/node_modules $(VSCODE)/dist $(VSCODE)/LICENSE
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -237,6 +237,10 @@ $(DIGITS): $(BROWSER)/digits.py | .venv/demo
 	@echo "Fetching the digits (10 MB)"
 	@$(BIN)/python -m pip --disable-pip-version-check download -qq --no-deps --only-binary :all: -d build/wheels $(SKLEARN)
 	@$(BIN)/python $< build/wheels/$(subst -learn==,_learn-,$(SKLEARN))-*.whl $@
+
+tests/cpp/include: tests/cpp/packages.txt
+	@echo "Fetching the headers of ONNX Runtime (350 kB)"
+	@tests/cpp/fetch.sh || echo "They can't be had here: the programs in C++ will be skipped"
 
 %/node_modules: %/package.json
 	@if command -v npm > /dev/null; then \

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,})\s*(?P<info>[^`]*)$")
 _NOTE = re.compile(r"^\s*<!--\s*(?P<note>.*?)\s*-->\s*$")
-_KEYS = ("file", "same as", "error", "skip")
+_KEYS = ("file", "same as", "error", "shows", "skip")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
 |---|---|
 | `python` | run; the names of a page's blocks are common to them |
 | `output` | be what the Python block above it printed |
-| `console` | each `$ command` exits with 0 and, where lines are shown below it, prints them |
+| `console` | each `$ command`, of the machine or a program that the page has built, exits with 0 and, where lines are shown below it, prints them |
 | `console error` | the same, but the last command does not exit with 0 |
 | `wsd`, `wsd fixed` | be clean and in canonical layout; it need not have a model |
 | `wsd error` | report the code that its note names, on the page of a code that code, else any |
@@ -16,7 +16,8 @@ Other languages are only shown, but every block names its own.
 `make golden` writes what commands and Python print into the page, where it differs; read it.
 In what is compared, `...` stands for anything: for a part of a line, or alone on its line for any number of lines.
 Notes above a block: `file: PATH` writes it there, `same as: PATH` asks that it is that file of the repository,
-`error: CODE` names what must be reported, `skip: REASON` leaves it out.
+`error: CODE` names what must be reported, `skip: REASON` leaves it out. `shows: TEXT` of an `html` block is what its
+`<output>` comes to show in Chromium.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ ROOT = Path(__file__).parents[2]
 SHOWN = {"text", "ebnf", "lark", "dot", "js", "cpp", "yaml", "diff", "html", "cmake", "toml", "lua", "elisp"}
 SECONDS = 300
 # What a console block may start with; what changes the machine, such as installing, belongs in a `sh` block.
-PROGRAMS = {"wsdl", "python", "cat", "cp", "diff", "echo", "head", "ls", "mkdir", "tail", "wc", "true", "false"}
+PROGRAMS = {"wsdl", "python", "node", "g++", "cat", "cp", "diff", "echo", "head", "ls", "mkdir", "tail", "wc", "true", "false"}
 
 
 SHELL = re.compile(r"[|<>&;$*?`#\\\\]")  # what only a shell understands
@@ -154,7 +155,8 @@ class Page:
     def run_console(self, block: Block) -> None:
         steps = commands(block.text)
         for i, (command, shown) in enumerate(steps):
-            if command.split(" ")[0] not in PROGRAMS:
+            program = command.split(" ")[0]
+            if program not in PROGRAMS and not program.startswith("./"):
                 raise Mismatch(f"a console block doesn't run `{command}`; show it in a `sh` block")
             code, output = answer(command, self.cwd)
             fails = "error" in block.marks and i == len(steps) - 1
