@@ -60,6 +60,6 @@ def _read_note(note: str, line: int) -> dict[str, str]:
         key, colon, value = part.partition(":")
         if colon and key.strip() in _KEYS:
             found[key.strip()] = value.strip()
-        elif key.strip().split(" ")[0] in _KEYS:
+        elif found or key.strip().split(" ")[0] in _KEYS:
             raise ValueError(f"line {line}: a note is `key: value` with one of {', '.join(_KEYS)}, not `{part}`")
     return found

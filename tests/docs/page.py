@@ -4,7 +4,7 @@
 |---|---|
 | `python` | run; the names of a page's blocks are common to them |
 | `output` | be what the Python block above it printed |
-| `console` | each `$ command`, of the machine or a program that the page has built, exits with 0 and, where lines are shown below it, prints them |
+| `console` | each `$ command`, or program that was built, exits with 0 and prints the lines that are shown below it |
 | `console error` | the same, but the last command does not exit with 0 |
 | `wsd`, `wsd fixed` | be clean and in canonical layout; it need not have a model |
 | `wsd error` | report the code that its note names, on the page of a code that code, else any |
@@ -44,7 +44,23 @@ ROOT = Path(__file__).parents[2]
 SHOWN = {"text", "ebnf", "lark", "dot", "js", "cpp", "yaml", "diff", "html", "cmake", "toml", "lua", "elisp"}
 SECONDS = 300
 # What a console block may start with; what changes the machine, such as installing, belongs in a `sh` block.
-PROGRAMS = {"wsdl", "python", "node", "g++", "cat", "cp", "diff", "echo", "head", "ls", "mkdir", "tail", "wc", "true", "false"}
+PROGRAMS = {
+    "wsdl",
+    "python",
+    "node",
+    "g++",
+    "cat",
+    "cp",
+    "diff",
+    "echo",
+    "head",
+    "ls",
+    "mkdir",
+    "tail",
+    "wc",
+    "true",
+    "false",
+}
 
 
 SHELL = re.compile(r"[|<>&;$*?`#\\\\]")  # what only a shell understands

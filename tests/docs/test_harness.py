@@ -38,7 +38,9 @@ def test_a_longer_fence_holds_a_shorter_one_and_indentation_goes() -> None:
     assert next(blocks(text)).text == "```\n  a\n"
 
 
-@pytest.mark.parametrize("text", ["```python\nx = 1\n", "<!-- file tower.wsd -->\n```wsd\n```\n"])
+@pytest.mark.parametrize(
+    "text", ["```python\nx = 1\n", "<!-- file tower.wsd -->\n```wsd\n```\n", "<!-- shows: a, b -->\n```html\n```\n"]
+)
 def test_a_page_that_is_not_understood_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="line 1"):
         list(blocks(text))

@@ -1,8 +1,8 @@
 """Every block of every page does what the page says.
 
-Blocks of JavaScript run in Node, by a command of the page or after it. They may import the modules of `examples/browser`
-as if a reader had copied them. A page that calls `g++` finds ONNX Runtime in the folder `onnxruntime`,
-laid out as its releases are.
+Blocks of JavaScript run in Node, by a command of the page or after it. They may import the modules of
+`examples/browser` as if a reader had copied them. A page that calls `g++` finds ONNX Runtime in the folder
+`onnxruntime`, laid out as its releases are.
 """
 
 from __future__ import annotations
@@ -85,14 +85,14 @@ def run_script(script: str) -> None:
 
 
 def open_in_chromium(name: str, shown: str) -> None:
-    """Open a page of the current folder, and wait until its `<output>` is the text `shown`, in which ... is anything."""
+    """Open a page of the current folder, and wait until its `<output>` shows a text, in which ... is anything."""
     lay_out_modules(done="all but its page is as it says: ")
     if chromium is None:
         pytest.skip("all but its page is as it says: no Chromium on the PATH")
     if not WEB.is_dir():
         pytest.skip("all but its page is as it says: not set up: make examples/browser/node_modules")
     with serving({"/": Path.cwd(), "/node_modules/": WEB}) as address:
-        command = ["node", ROOT / "tests" / "node" / "output.mjs", chromium, f"{address}/{name}", shown]
+        command = ["node", str(ROOT / "tests" / "node" / "output.mjs"), chromium, f"{address}/{name}", shown]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, f"{name}:\n{result.stdout}{result.stderr}"
 
