@@ -1,9 +1,11 @@
 """What weights chosen by the input cost: `python -m benchmarks.routing`. `Switch` over banks of feed-forward layers of
 256 x 1,024 against one of these layers, `DynamicConv2d` against one convolution; inference and training. One thread;
-the lower quartile of the CPU time of blocks of steps, by turns."""
+the lower quartile of the CPU time of blocks of steps, by turns. Large pages on Linux, which the environment asks for by
+`GLIBC_TUNABLES=glibc.malloc.hugetlb=1`, bring `Switch of 64` below its aim; the first line says whether they were."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -94,6 +96,7 @@ def _run(session: Any) -> Callable[[Any], object]:
 
 def main() -> None:
     missed = []
+    print("large pages" if "glibc.malloc.hugetlb=1" in os.environ.get("GLIBC_TUNABLES", "") else "pages of 4 kB")
     for layers, shape, counts in ((OF_ROWS, (D,), ROWS), (OF_IMAGES, (CHANNELS, SIZE, SIZE), SAMPLES)):
         for training in (False, True):
             print(f"\n{'training' if training else 'inference'}, milliseconds and multiples of one layer")
