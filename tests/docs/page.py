@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from tests.docs.blocks import Block, blocks
+from website.blocks import Block, blocks
 
 ROOT = Path(__file__).parents[2]
 SHOWN = {"text", "ebnf", "lark", "dot", "js", "cpp", "yaml", "diff", "html", "cmake", "toml", "lua", "elisp"}

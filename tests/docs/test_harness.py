@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs import page as harness
-from tests.docs.blocks import Block, blocks
+from website.blocks import Block, blocks
 from tests.docs.page import Mismatch, Page, commands, compare
 
 

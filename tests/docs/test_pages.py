@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.blocks import blocks
+from website.blocks import blocks
 from tests.docs.page import ROOT, Page
 from tests.golden import Golden
 from tests.node.serving import CHROMIUM, serving

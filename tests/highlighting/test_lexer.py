@@ -11,7 +11,7 @@ import lark
 import pytest
 from pygments.token import Error, Keyword, Operator
 
-from tests.docs.blocks import blocks
+from website.blocks import blocks
 from tests.golden import ROOT
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.span import Source

@@ -9,7 +9,7 @@ import pytest
 from transformers import WhisperFeatureExtractor
 
 import wsdl
-from tests.docs.blocks import blocks
+from website.blocks import blocks
 
 PAGE = Path(__file__).parents[2] / "docs" / "sound.md"
 

@@ -1,0 +1,1 @@
+"""The documentation site: hooks of MkDocs that make pages of the files of the repository. `make site` builds it."""
