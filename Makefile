@@ -27,7 +27,7 @@ export TOKENIZERS_PARALLELISM := false
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser vscode data quick golden test lint fuzz checkpoints ray faults workers rows vision distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive fine-tuning match byol depth words gan vae bench version release clean
+.PHONY: help demo browser vscode site data quick golden test lint fuzz checkpoints ray faults workers rows vision distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive fine-tuning match byol depth words gan vae bench version release clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -58,6 +58,11 @@ vscode: $(VSCODE)/node_modules    ## the extension for VS Code, build/wsdl.vsix
 	@version=$$(sed -n 's/^__version__ = "\([0-9.]*\).*/\1/p' wsdl/_version.py) && cd $(VSCODE) \
 		&& npm run --silent package -- $$version --out ../../build/wsdl.vsix
 	@echo "Install it with: code --install-extension build/wsdl.vsix"
+
+site: .venv/dev      ## the documentation as a site, build/site, with the playground if it is built
+	@$(BIN)/python -m website.pictures
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "Open build/site/index.html, or serve it: python -m http.server --directory build/site"
 
 data: $(MINILM) $(DATA)    ## the data and the weights of the examples, out of packages
 

@@ -60,7 +60,7 @@ ROOMS = {
     "wsdl/highlighting": ("tests/editors",),
     "wsdl/pictures": ("tests/cli/test_graph.py",),
     "wsdl/std": ("tests/mistakes/test_recommendations.py",),
-    "docs": ("tests/docs/test_links.py",),
+    "docs": ("tests/docs/test_links.py", "tests/website"),
     "examples": ("tests/examples/test_bytes.py", "tests/examples/test_readme.py"),
     "examples/training": ("tests/examples/training",),
     "references": ("tests/examples",),

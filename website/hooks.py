@@ -1,7 +1,7 @@
 """The hooks of MkDocs: which files are pages, where they are in the navigation, what becomes of links and blocks.
 
-MkDocs knows `docs/`; the pages elsewhere in the repository are added to its files, and each is rewritten for the site as
-it is read. Programs link to the playground if it is built.
+MkDocs knows `docs/`; the pages elsewhere in the repository are added to its files, and each is rewritten for the site
+when it is read. Programs link to the playground if it is built.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
-from website import navigation, places, playground
+from website import ROOT, navigation, places, playground
 from website.blocks import Block
 from website.markdown import outline, rewrite
 
-WEBSITE = Path(__file__).parent
 _IMAGE = re.compile(r'<p><img alt="(?P<alt>[^"]*)" src="(?P<source>[^"]*\.svg)" */?></p>')
 _LEXERS = {"output": "text", "lark": "ebnf", "elisp": "common-lisp"}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     config.nav = navigation.navigation()
+    config.extra["playground"] = playground.is_built()
     return config
 
 
@@ -36,11 +36,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.remove(file)
     for path, place in places.pages().items():
         if places.is_picture(path):
-            files.append(File.generated(config, place, abs_src_path=str(places.ROOT / path)))
+            files.append(File.generated(config, place, abs_src_path=str(ROOT / path)))
         else:
             inclusion = InclusionLevel.UNDEFINED if places.is_listed(path) else InclusionLevel.NOT_IN_NAV
             files.append(File.generated(config, place, content=places.text(path), inclusion=inclusion))
-    assets = [*sorted((WEBSITE / "assets").iterdir()), places.ROOT / "wsdl" / "pictures" / "light.js"]
+    assets = [*sorted((ROOT / "website" / "assets").iterdir()), ROOT / "wsdl" / "pictures" / "light.js"]
     for asset in assets:
         files.append(File.generated(config, f"assets/{asset.name}", abs_src_path=str(asset)))
     return files
@@ -48,7 +48,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     uri = page.file.src_uri
-    path = next(path for path, place in places.pages().items() if place == uri)
+    path = _path(uri)
+    if path.startswith("docs/decisions"):
+        page.meta.setdefault("search", {"boost": 0.5})
     if not any(level == 2 for level, _, _ in outline(markdown)):
         page.meta.setdefault("hide", ["toc"])
     base = "../" * uri.count("/")
@@ -60,13 +62,11 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
     def inlined(image: re.Match[str]) -> str:
         place = posixpath.normpath(posixpath.join(posixpath.dirname(page.file.src_uri), image["source"]))
-        svg = Path(next(file.abs_src_path for file in files if file.src_uri == place and file.abs_src_path)).read_text("utf-8")
+        svg = (ROOT / _path(place)).read_text(encoding="utf-8")
         if 'class="graph"' not in svg:
             return image[0]
-        return (
-            f'<figure class="model" role="group" aria-label="{image["alt"]}">{svg[svg.index("<svg") :]}'
-            '<figcaption role="status"></figcaption></figure>'
-        )
+        opening = f'<figure class="model" role="group" data-search-exclude aria-label="{image["alt"]}">'
+        return f'{opening}{svg[svg.index("<svg") :]}<figcaption role="status"></figcaption></figure>'
 
     return _IMAGE.sub(inlined, html)
 
@@ -74,6 +74,11 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 def on_post_build(config: MkDocsConfig) -> None:
     if playground.is_built():
         shutil.copytree(playground.FOLDER, Path(config.site_dir) / "playground", dirs_exist_ok=True)
+
+
+def _path(uri: str) -> str:
+    """The file of the repository whose place this is."""
+    return next(path for path, place in places.pages().items() if place == uri)
 
 
 def _fence(block: Block, path: str, base: str) -> tuple[str, str]:

@@ -52,13 +52,13 @@ def _listed(index: str, taken: set[str]) -> Section:
     folder = "" if index == INDEX else posixpath.dirname(place(index)) + "/"
     top = Section("")
     sections = [top]
-    pages: list[tuple[Section, Page]] = []
     for level, words, target in outline(text(index)):
         if level > 1:
             while sections[-1].level >= level:
                 sections.pop()
-            sections[-1].items.append(Section(_plain(words), level))
-            sections.append(sections[-1].items[-1])
+            section = Section(_plain(words), level)
+            sections[-1].items.append(section)
+            sections.append(section)
         elif target and not (index == INDEX and "#" in target):
             path = resolve(index, target)
             if path is None or path in taken or is_picture(path) or not place(path).startswith(folder):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from website.places import ROOT, program_files
+from website import ROOT
+from website.places import program_files
 from wsdl import api
 from wsdl.pictures.graphviz import svg_from_dot
 

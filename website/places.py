@@ -1,7 +1,7 @@
 """Which files of the repository are pages of the site, and where.
 
-A page in `docs/` keeps its path, and so does all else: `examples/lm.wsd` is at `examples/lm.wsd.html`. What a page links
-to is a page too, a source file with its text in color, so that no link leads out of the site.
+Paths stay, without `docs/`: `docs/language.md` is at `language.html`, `examples/lm.wsd` at `examples/lm.wsd.html`.
+What a page links to is a page too, a source file with its text in color, so that no link leads out of the site.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
-from website import programs
+from website import ROOT, programs
 from website.markdown import links
-from website.programs import ROOT
 
 INDEX = "docs/README.md"
 
@@ -30,7 +29,14 @@ _MOVED = {
 }
 _FOLDERS = {"docs/": "", "build/pictures/": "pictures/", "wsdl/diagnostics/codes/": "reference/errors/"}
 _PICTURES = {".svg", ".png", ".jpg"}
-_WRITTEN = ("website/home.md", "*.md", "docs/**/*.md", "examples/*.md", "examples/*/*.md", "wsdl/diagnostics/codes/*.md")
+_WRITTEN = (
+    "website/home.md",
+    "*.md",
+    "docs/**/*.md",
+    "examples/*.md",
+    "examples/*/*.md",
+    "wsdl/diagnostics/codes/*.md",
+)
 _PROGRAMS = ("examples/*.wsd", "examples/*/*.wsd")
 
 
@@ -102,7 +108,7 @@ def _written() -> dict[str, None]:
 
 @cache
 def pages() -> dict[str, str]:
-    """The place of every page and picture by its path in the repository: all that is written, and what that links to."""
+    """The place of every page and picture, by its path in the repository: what is written, and what that links to."""
     waiting = [*_written()]
     found: dict[str, str] = {}
     while waiting:

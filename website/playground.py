@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
+from website import ROOT
 from wsdl.playground.link import link as link_to
 
-FOLDER = Path(__file__).parents[1] / "build" / "playground"
+FOLDER = ROOT / "build" / "playground"
 _IMPORT = re.compile(r'^from "', re.MULTILINE)
 
 
@@ -18,7 +18,7 @@ def is_built() -> bool:
 def link(program: str, base: str) -> str | None:
     """The link that opens a program in the playground, from a page whose folder of the site is `base`.
 
-    None where the playground isn't built, where the program imports other files, which a link doesn't carry, and where the
+    None where the playground isn't built, where the program imports files, which a link doesn't carry, and where the
     link would be too long.
     """
     if not is_built() or _IMPORT.search(program):

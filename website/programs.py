@@ -7,11 +7,19 @@ import os
 import re
 from pathlib import Path
 
+from website import ROOT
 from website.markdown import title
 
-ROOT = Path(__file__).parents[1]
 _DOCUMENTED = re.compile(r"^((?:## .*\n)+)(?=model )", re.MULTILINE)
-_LANGUAGES = {".py": "python", ".js": "js", ".sh": "sh", ".yaml": "yaml", ".toml": "toml", ".el": "elisp", ".lua": "lua"}
+_LANGUAGES = {
+    ".py": "python",
+    ".js": "js",
+    ".sh": "sh",
+    ".yaml": "yaml",
+    ".toml": "toml",
+    ".el": "elisp",
+    ".lua": "lua",
+}
 _UNSEARCHED = "---\nsearch:\n  exclude: true\n---\n\n"
 
 
@@ -56,7 +64,7 @@ def _row(source: Path) -> str:
 
 
 def _picture(source: Path) -> str:
-    """The picture of a program, if it is drawn: all are by `python -m website.pictures`, some for the pages of `docs/`."""
+    """The picture of a program, if there is one: of `python -m website.pictures`, or for a page of `docs/`."""
     drawn = [ROOT / "build" / "pictures" / source.relative_to(ROOT).with_suffix(".svg")]
     if source.parent == ROOT / "examples":
         drawn.append(ROOT / "docs" / "pictures" / f"{source.stem}.svg")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.docs import page as harness
-from website.blocks import Block, blocks
 from tests.docs.page import Mismatch, Page, commands, compare
+from website.blocks import Block, blocks
 
 
 def run(tmp_path: Path, text: str, name: str = "page.md") -> list[str]:

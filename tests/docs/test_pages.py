@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from website.blocks import blocks
 from tests.docs.page import ROOT, Page
 from tests.golden import Golden
 from tests.node.serving import CHROMIUM, serving
+from website.blocks import blocks
 
 PAGES = [
     *ROOT.glob("*.md"),
+    ROOT / "website" / "home.md",
     *ROOT.glob("docs/**/*.md"),
     *ROOT.glob("examples/*/*.md"),
     *ROOT.glob("wsdl/diagnostics/codes/*.md"),

@@ -11,8 +11,8 @@ import lark
 import pytest
 from pygments.token import Error, Keyword, Operator
 
-from website.blocks import blocks
 from tests.golden import ROOT
+from website.blocks import blocks
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.span import Source
 from wsdl.highlighting.lexer import WsdlLexer
