@@ -136,7 +136,7 @@ study-routing: .venv/dev examples/data/fashion_mnist/train.npz    ## one bank of
 fine-tuning: .venv/dev $(MINILM) examples/data/reviews/train.npz    ## MiniLM with a new layer, frozen and then thawed, here and in PyTorch, and its page's table (minutes)
 	@$(BIN)/python -m benchmarks.finetune
 
-match: .venv/dev    ## how much of the tables of published networks `wsdl match` proposes, and the table of docs/load-weights.md (a minute)
+match: .venv/dev    ## how much of the tables of published networks `wsdl match` proposes, and the table of docs/match-weights.md (a minute)
 	@$(BIN)/python -m benchmarks.match
 
 byol: .venv/dev examples/data/fashion_mnist/train.npz    ## features without labels, and the table of docs/updates.md (minutes)

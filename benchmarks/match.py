@@ -12,7 +12,7 @@ from references.matching import Measured, by_sureness, of_network, of_published
 from references.published import PUBLISHED
 from references.vision.catalogue import NETWORKS
 
-PAGE = Path(__file__).parents[1] / "docs" / "load-weights.md"
+PAGE = Path(__file__).parents[1] / "docs" / "match-weights.md"
 BEGIN = "<!-- table: published -->"
 REQUIRED = 0.95  # of the parameters of each
 
