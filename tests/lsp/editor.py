@@ -62,6 +62,11 @@ class Editor:
         """The answer to a request about a document."""
         return self.call(f"textDocument/{method}", textDocument={"uri": path.as_uri()}, **parameters)
 
+    def ask_or_refuse(self, method: str, path: Path, **parameters: Any) -> Any:
+        """The answer, or the message of the error."""
+        message = self._answer(f"textDocument/{method}", textDocument={"uri": path.as_uri()}, **parameters)
+        return message["error"]["message"] if "error" in message else message["result"]
+
     def _diagnostics(self, path: Path) -> list[Any]:
         """Those of the current version, as soon as they are there."""
         while True:
@@ -73,13 +78,17 @@ class Editor:
     # -- messages ------------------------------------------------------------------------------------------------------
 
     def call(self, method: str, **parameters: Any) -> Any:
+        message = self._answer(method, **parameters)
+        assert "error" not in message, message
+        return message["result"]
+
+    def _answer(self, method: str, **parameters: Any) -> Any:
         self._number += 1
         self._send({"id": self._number, "method": method, "params": parameters})
         while True:
             message = self._next()
             if message.get("id") == self._number and "method" not in message:
-                assert "error" not in message, message
-                return message["result"]
+                return message
 
     def notify(self, method: str, **parameters: Any) -> None:
         self._send({"method": method, "params": parameters})
@@ -139,3 +148,16 @@ def position(text: str, mark: str, *, at: int = 0) -> dict[str, int]:
     before = text[: text.index(mark) + at]
     line = before.rpartition("\n")[2]
     return {"line": before.count("\n"), "character": len(line.encode("utf-16-le")) // 2}
+
+
+def edited(text: str, edits: list[Any]) -> str:
+    """A text after edits of the protocol, which don't overlap."""
+    starts = [0, *(i + 1 for i, c in enumerate(text) if c == "\n")]
+
+    def offset(at: dict[str, int]) -> int:
+        line = text[starts[at["line"]] :].partition("\n")[0]
+        return starts[at["line"]] + len(line.encode("utf-16-le")[: 2 * at["character"]].decode("utf-16-le"))
+
+    for edit in sorted(edits, key=lambda edit: offset(edit["range"]["start"]), reverse=True):
+        text = text[: offset(edit["range"]["start"])] + edit["newText"] + text[offset(edit["range"]["end"]) :]
+    return text

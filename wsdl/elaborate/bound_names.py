@@ -133,6 +133,15 @@ def last_places(body: Iterable[tree.Statement]) -> dict[str, Span]:
     return {name.text: name.span for name in _bound(body)}
 
 
+def owned_places(body: Iterable[tree.Statement]) -> dict[str, tuple[Span, ...]]:
+    """The layers and parameters that a body declares, with their locations: one in each branch."""
+    places: dict[str, tuple[Span, ...]] = {}
+    for statement in flattened(body):
+        if isinstance(statement, tree.Layer | tree.Parameter):
+            places[statement.name.text] = (*places.get(statement.name.text, ()), statement.name.span)
+    return places
+
+
 def _bound(body: Iterable[tree.Statement]) -> Iterable[tree.Name]:
     for statement in flattened(body):
         if isinstance(statement, tree.Assign):
@@ -186,6 +195,13 @@ def paths_of(node: tree.Node) -> tuple[tree.Expression, ...]:
         in_table = (path for mapping in node.mappings for path in (mapping.source, mapping.target))
         return (node.target, *node.exceptions, *in_table)
     return (node.target,) if isinstance(node, tree.Formula) else ()
+
+
+def root_of(path: tree.Subscript) -> tree.Subscript:
+    """What a path begins with."""
+    while isinstance(path, tree.Field | tree.Index | tree.Call):
+        path = path.function if isinstance(path, tree.Call) else path.object
+    return path
 
 
 def names_in_indices(path: tree.Subscript) -> list[tree.Name]:

@@ -24,7 +24,9 @@ from wsdl.elaborate.bound_names import (
     maps_matrices,
     names_in_indices,
     names_of,
+    owned_places,
     paths_of,
+    root_of,
     series_of,
     unknown_conversion,
     unknown_dtype,
@@ -65,6 +67,7 @@ class _Body:
     bound: ChainMap[str, Places]  # with the last location that binds each; several after branches
     declared: ChainMap[str, Span] = field(default_factory=ChainMap)  # layers and parameters: can't be bound twice
     later: dict[str, Span] = field(default_factory=dict)
+    owned: Mapping[str, Places] = field(default_factory=dict)  # the layers and parameters that the body declares
     body: Span | None = None  # the name of the block or model
     in_scan: bool = False
     may_end: bool = False  # in a scan that `until` can end
@@ -73,7 +76,7 @@ class _Body:
     def declaration(self, node: tree.Block | tree.Model) -> None:
         taken: dict[str, Span] = {}
         configuration = node.configuration if isinstance(node, tree.Block) else ()
-        self.later = bound_names(node.body)
+        self.later, self.owned = bound_names(node.body), owned_places(node.body)
         self.body = node.name.span
         items: list[tree.Configuration | tree.Input] = [*configuration, *node.inputs]
         for item in items:
@@ -266,9 +269,16 @@ class _Body:
             inside.expression(node.way)
 
     def paths(self, node: tree.Statement) -> None:
-        """The uses of names in the indices of paths."""
-        for name in (name for path in paths_of(node) for name in names_in_indices(path)):
-            self.scope.references.add(name.span, *self.bound.get(name.text, ()))
+        """The uses of names in the indices of paths, and of the layers and parameters of the body that they begin
+        with."""
+        for path in paths_of(node):
+            for name in names_in_indices(path):
+                self.scope.references.add(name.span, *self.bound.get(name.text, ()))
+        # Other paths of a `share` or a `load` begin below these.
+        whole = node.members if isinstance(node, tree.Share) else paths_of(node)
+        for root in map(root_of, whole[:1] if isinstance(node, tree.Load) else whole):
+            if isinstance(root, tree.Name):
+                self.scope.references.add(root.span, *self.owned.get(root.text, ()))
 
     def inside(self) -> _Body:
         """For names that are bound inside a part of the body only."""
@@ -276,7 +286,7 @@ class _Body:
 
     def update(self, node: tree.Update) -> None:
         numbers: dict[str, Places] = {name: () for name in OF_UPDATES if name not in self.bound}
-        inside = _Body(self.scope, self.problems, self.bound.new_child(numbers), self.declared, self.later, self.body)
+        inside = replace(self, bound=self.bound.new_child(numbers))
         for part in (node.target, node.value, *([node.every] if node.every else [])):
             inside.expression(part)
 
@@ -305,6 +315,8 @@ class _Body:
 
     def scan(self, node: tree.Scan) -> None:
         steps = node.over.steps if isinstance(node.over, tree.Along) else ()
+        for name in names_of(node.over.axis) if isinstance(node.over, tree.Along) else ():
+            self.scope.references.add(name.span, *self.bound.get(name.text, ()))
         if isinstance(node.over, tree.Numbers):
             self.expression(node.over.range.start)
             self.expression(node.over.range.stop)
@@ -377,12 +389,24 @@ class _Body:
             inside.clause(node.clause)
             inside.expression(node.element)
             return
+        if isinstance(node, tree.Call):
+            self.configuration(node)
         for child in children(node):
             if isinstance(node, tree.Call) and child is node.function and self.is_dtype(child):
                 self.scope.unknown.add((self.body, node.function.span.text))
                 unknown_conversion(node, self.problems, in_body=self.body is not None)
             else:
                 self.expression(child)
+
+    def configuration(self, node: tree.Call) -> None:
+        """The names of the arguments that configure a block."""
+        name = node.function.text if isinstance(node.function, tree.Name) else ""
+        definition = None if name in self.later else self.scope.find(name)
+        if definition is not None and isinstance(definition.node, tree.Block):
+            places = {configured.name.text: configured.name.span for configured in definition.node.configuration}
+            for argument in node.arguments:
+                if argument.name is not None:
+                    self.scope.references.add(argument.name.span, places.get(argument.name.text))
 
     def is_dtype(self, node: tree.Subscript) -> bool:
         """Whether a node names a dtype, of this or another framework, and nothing in the file."""

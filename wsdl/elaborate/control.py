@@ -180,7 +180,7 @@ def return_(node: tree.Return, frame: Frame, context: Context) -> None:
     first = frame.results[0]
     if len(frame.results) == 1 and isinstance(first.item, tuple) and not node.names:  # `return f(x)`: all results of f
         frame.results = [ArgumentValue(None, item, first.span) for item in first.item]
-        frame.passed_on = first.item.names if isinstance(first.item, Results) else None
+        frame.passed_on = first.item.declared if isinstance(first.item, Results) else None
 
 
 def until(node: tree.Until, frame: Frame, context: Context) -> None:

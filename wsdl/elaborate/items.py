@@ -87,13 +87,17 @@ class Frozen:
 class Results(tuple["Item", ...]):
     """Several results with names: `center, spread = moments(x)`, or `r = moments(x)` and `r.center`."""
 
-    names: Sequence[str]
+    declared: Sequence[tree.Name]  # in the signature of the block or in its `return`
 
     @classmethod
-    def of(cls, names: Sequence[str], items: Iterable[Item]) -> Results:
+    def of(cls, declared: Sequence[tree.Name], items: Iterable[Item]) -> Results:
         results = cls(items)
-        results.names = names
+        results.declared = declared
         return results
+
+    @property
+    def names(self) -> list[str]:
+        return [name.text for name in self.declared]
 
 
 Item: TypeAlias = (
@@ -138,7 +142,7 @@ class Frame:
     sources: dict[str, Value] = field(default_factory=dict)  # the input that bound a dimension's name
     declared: dict[str, tuple[Value, tree.Type]] = field(default_factory=dict)  # inputs with their declared types
     results: list[ArgumentValue] | None = None
-    passed_on: Sequence[str] | None = None  # the names of the results, where they are those of `return f(x)`
+    passed_on: Sequence[tree.Name] | None = None  # the names of the results, where they are those of `return f(x)`
     checks: list[RunTimeCheck] | None = None  # of the results; `None` where the body has no results
     emitted: list[list[ArgumentValue]] | None = None
     ends: list[ArgumentValue] = field(default_factory=list)  # the conditions that end its scan, after each step

@@ -106,7 +106,7 @@ def _outputs(node: tree.Model, frame: Frame, values: list[Value] | None) -> dict
     """The outputs by their names; arrays are lists, errors `POISON`."""
     if values is None:
         return dict.fromkeys(output_names(node, 0), POISON)
-    names = result_names(node.outputs, frame) or output_names(node, len(values))
+    names = [name.text for name in result_names(node.outputs, frame)] or output_names(node, len(values))
     return dict(zip(names, grouped(node.outputs, frame, values), strict=True))
 
 

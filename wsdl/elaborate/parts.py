@@ -43,6 +43,7 @@ def part(item: Item, node: tree.Field, context: Context) -> Item:
         return _part_of(item, node, context)
     if isinstance(item, Results):
         if name in item.names:
+            context.references.add(node.name.span, item.declared[item.names.index(name)].span)
             return item[item.names.index(name)]
         near = nearest(name, item.names)
         context.error("E0227", node.name.span, f"{describe(item)} have no part `{name}`", near=near, applied=False)

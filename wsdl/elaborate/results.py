@@ -118,10 +118,9 @@ def declared_names(outputs: Outputs) -> list[tree.Name] | None:
     return names if outputs and len(names) == len(outputs) else None
 
 
-def result_names(outputs: Outputs, frame: Frame) -> list[str]:
+def result_names(outputs: Outputs, frame: Frame) -> list[tree.Name]:
     """The names of the results of a body: as declared, otherwise as returned; none where they have none."""
-    names = declared_names(outputs) or [result.name for result in frame.results or () if result.name is not None]
-    return [name.text for name in names]
+    return declared_names(outputs) or [result.name for result in frame.results or () if result.name is not None]
 
 
 def applied(outputs: Outputs, frame: Frame, values: Sequence[Value]) -> Item:
@@ -163,7 +162,7 @@ _CODES = ("E0246", "E0246", "E0246")
 def _warn_of_exchange(frame: Frame, declared: Sequence[tree.Name], what: str, context: Context) -> None:
     """W0404 for results that are returned in another order than they are declared in."""
     results, names = frame.results or [], [name.text for name in declared]
-    written = frame.passed_on or [result.span.text for result in results]
+    written = [name.text for name in frame.passed_on or ()] or [result.span.text for result in results]
     pair = exchanged(written, names)
     if pair is None:
         return

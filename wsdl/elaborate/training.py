@@ -265,6 +265,7 @@ def _keep_references(node: tree.Train, layer: Layer, context: Context) -> None:
     definition = layer.definition.node
     assert isinstance(definition, tree.Model)
     outputs = [output.name for output in definition.outputs or () if output.name is not None]
+    outputs = outputs or [name for s in definition.body if isinstance(s, tree.Return) for name in s.names]
     owned = layer.declared.keys() | layer.module.slots.keys()
     spans = {name: span for name, span in bound_names(definition.body).items() if name in owned}
     for item in (*definition.inputs, *node.targets):

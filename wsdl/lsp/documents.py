@@ -24,6 +24,7 @@ from wsdl.diagnostics.span import Source, Span
 from wsdl.elaborate.scopes import STANDARD
 from wsdl.ir.inventory import Inventory
 from wsdl.ir.references import References
+from wsdl.lsp.client import Client
 from wsdl.lsp.index import Index
 from wsdl.lsp.positions import Encoding, Positions
 from wsdl.syntax import tree
@@ -112,6 +113,7 @@ class Documents:
     def __init__(self, import_root: str | None = None) -> None:
         self.import_root = import_root
         self.encoding: Encoding | str = Encoding.Utf16
+        self.client = Client()
         self.titles: dict[str, dict[str, str]] = {}  # those of the last code lenses without errors, by URI
         self._open: dict[str, Document] = {}
         self._on_disk: dict[str, tuple[tuple[int, ...], Source | None]] = {}  # by path, with what tells a change

@@ -14,6 +14,7 @@ from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 
 from wsdl._version import __version__
+from wsdl.lsp.client import Client
 from wsdl.lsp.code_lens import code_lenses
 from wsdl.lsp.diagnostics import diagnostics
 from wsdl.lsp.documents import Document, Documents
@@ -24,6 +25,8 @@ from wsdl.lsp.inlay_hints import inlay_hints
 from wsdl.lsp.navigation import definition, references
 from wsdl.lsp.outline import folding, outline
 from wsdl.lsp.quick_fixes import quick_fixes
+from wsdl.lsp.refused import Refused
+from wsdl.lsp.rename import prepare_rename, rename
 
 PAUSE = 0.05  # seconds after a keystroke before the text is checked, unless something is asked about it before
 
@@ -42,7 +45,9 @@ FEATURES: Mapping[str, tuple[Callable[[Document, Any], object], object]] = {
     types.TEXT_DOCUMENT_FORMATTING: (formatting, None),
     types.TEXT_DOCUMENT_HOVER: (hover, None),
     types.TEXT_DOCUMENT_INLAY_HINT: (inlay_hints, None),
+    types.TEXT_DOCUMENT_PREPARE_RENAME: (prepare_rename, None),
     types.TEXT_DOCUMENT_REFERENCES: (references, None),
+    types.TEXT_DOCUMENT_RENAME: (rename, types.RenameOptions(prepare_provider=True)),
 }
 """The function that answers each request about a document, and the options that the server announces for it."""
 
@@ -96,6 +101,8 @@ class Server:
             document = self._documents.get(params.text_document.uri)
             try:
                 return None if document is None else answer(document, params)
+            except Refused:
+                raise
             except Exception:
                 logging.getLogger(__name__).exception("internal error: this is a bug in wsdl")
                 return None
@@ -106,6 +113,7 @@ class Server:
 
     def _initialized(self, params: types.InitializedParams) -> None:
         self._documents.encoding = self._protocol.workspace.position_encoding or types.PositionEncodingKind.Utf16
+        self._documents.client = Client.of(self._protocol.client_capabilities, self._protocol.workspace)
         workspace = self._protocol.client_capabilities.workspace
         watching = workspace.did_change_watched_files if workspace else None
         if watching and watching.dynamic_registration:

@@ -1,0 +1,252 @@
+"""Rename: every place of a name in all files, or an error that says why not; the meaning stays."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from lsprotocol import types
+
+from tests.examples.test_bytes import EXAMPLES, FOLDER
+from tests.lsp.editor import Editor, edited, position
+from tests.lsp.same_program import compiled
+from wsdl.diagnostics.span import Source, Span
+from wsdl.lsp.documents import Document, Documents
+from wsdl.lsp.rename import rename
+from wsdl.lsp.renaming import bindings
+
+LIBRARY = """\
+let width = 8    # 😀
+
+block Encoder(units: int = 4)(ids: i64[n, t]) -> [n, units] {
+    layer tok = Embedding(100, width)
+    /* 😀 */
+    return tok(ids) |> mean(axis=1) |> Dense(units)
+}
+""".replace("    /* 😀 */\n", "")
+USER = """\
+from "./encoder.wsd" import Encoder, width
+
+layer encoder = Encoder(units=width)
+
+model embed(ids: i64[n, t]) -> (vector: f32[n, width]) {
+    return encoder(ids)
+}
+
+freeze encoder.tok
+"""
+
+
+def renamed(editor: Editor, path: Path, text: str, mark: str, new: str) -> Any:
+    """The answer for the name that a mark begins with, or the message of the error."""
+    return editor.ask_or_refuse("rename", path, position=position(text, mark), newName=new)
+
+
+def test_through_files(editor: Editor, tmp_path: Path) -> None:
+    """Open files as they are in the editor, others on the disk."""
+    library, user, other = (tmp_path / name for name in ("encoder.wsd", "user.wsd", "other.wsd"))
+    other.write_text(USER, encoding="utf-8")
+    text = LIBRARY.replace("\n", "\r\n")
+    assert editor.open(library, text) == []
+    assert editor.open(user, "# 😀\n" + USER) == []
+    for mark, new, there, here in (
+        ("width =", "d", "d", "d"),
+        ("Encoder(", "Tower", "Tower", "Tower"),
+        ("units:", "size", "size", "size"),
+        ("tok =", "embedding", "embedding", "embedding"),
+        ("n, t]", "rows", "rows", "n"),
+    ):
+        old = mark.rstrip(" =(:,]t")
+        answer = renamed(editor, library, text, mark, new)
+        changed = {change["textDocument"]["uri"]: change for change in answer["documentChanges"]}
+        after = edited(text, changed[library.as_uri()]["edits"])
+        assert after == _words(text, old, there)
+        if here != there:
+            assert changed.keys() == {library.as_uri()}
+            continue
+        assert changed.keys() == {path.as_uri() for path in (library, user, other)}
+        assert changed[user.as_uri()]["textDocument"]["version"] == 1
+        assert changed[other.as_uri()]["textDocument"]["version"] is None
+        assert edited("# 😀\n" + USER, changed[user.as_uri()]["edits"]) == _words("# 😀\n" + USER, old, here)
+        assert edited(USER, changed[other.as_uri()]["edits"]) == _words(USER, old, here)
+
+
+def _words(text: str, old: str, new: str) -> str:
+    return re.sub(rf"\b{old}\b", new, text)
+
+
+def test_from_a_use_in_another_file(editor: Editor, tmp_path: Path) -> None:
+    library, user = tmp_path / "encoder.wsd", tmp_path / "user.wsd"
+    library.write_text(LIBRARY, encoding="utf-8")
+    editor.open(user, USER)
+    answer = renamed(editor, user, USER, "Encoder(units", "Tower")
+    changed = {change["textDocument"]["uri"]: change["edits"] for change in answer["documentChanges"]}
+    assert edited(LIBRARY, changed[library.as_uri()]) == LIBRARY.replace("Encoder", "Tower")
+    assert edited(USER, changed[user.as_uri()]) == USER.replace("Encoder", "Tower")
+
+
+def test_names_of_stored_tensors_are_told(editor: Editor, tmp_path: Path) -> None:
+    path = tmp_path / "encoder.wsd"
+    user = tmp_path / "user.wsd"
+    path.write_text(LIBRARY, encoding="utf-8")
+    editor.open(user, USER)
+    told = renamed(editor, user, USER, "encoder =", "tower")
+    assert told["changeAnnotations"]["stored"] == {
+        "label": "changes the names of 3 stored tensors",
+        "needsConfirmation": True,
+        "description": "files of weights that have the old names no longer fit: encoder.tok.weight → tower.tok.weight, "
+        "encoder.dense.weight → tower.dense.weight, encoder.dense.bias → tower.dense.bias",
+    }
+    assert {edit["annotationId"] for change in told["documentChanges"] for edit in change["edits"]} == {"stored"}
+    assert "changeAnnotations" not in renamed(editor, user, USER, "vector:", "v")
+
+
+PROGRAM = """\
+let d = 8
+block Twice(units: int)(x: [n, d]) -> [n, units] {
+    layer up = Dense(units)
+    y = up(x)
+    return y |> relu
+}
+model m(x: f32[n, d], seed: i64) -> (out: f32[n, d]) {
+    layer up = Twice(units=d)
+    layer down = Twice(d)
+    share tied { up, down }
+    y = up(x)
+    z = down(y) + random_normal([n, d], seed=seed)
+    return z |> Dense(d)
+}
+train m(wanted: f32[n, d]) {
+    freeze tied
+    loss mse(out, wanted)
+    optimizer SGD(lr=0.1)
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("mark", "new", "reason"),
+    [
+        ("seed", "key", "with the name `key` the program would mean something else"),
+        ("y = up", "for", "`for` is a word of the language"),
+        ("y = up", "2y", "`2y` is no name: write letters, digits and `_`, not beginning with a digit"),
+        ("y = up", "a b", "`a b` is no name: write letters, digits and `_`, not beginning with a digit"),
+        ("y = up", "", "`` is no name: write letters, digits and `_`, not beginning with a digit"),
+        ("y = up", "x", "`x` is already taken, line 2"),
+        ("y = up", "Y", "the new name of `y` must start with a lower-case letter: blocks do, and nothing else"),
+        ("Twice(", "twice", "the new name of `Twice` must start with a capital letter: blocks do, and nothing else"),
+        ("y = up", "relu", "`relu` can't be the name"),
+        ("down", "up", "`up` is already taken, line 8"),
+        ("d = 8", "m", "`m` is already taken, line 7"),
+        ("d = 8", "x", "`x` "),
+        ("wanted", "out", "`out` "),
+        ("relu", "gelu", "`relu` is an operation"),
+        ("Dense(d)", "Linear", "`Dense` belongs to the standard library"),
+        ("f32[n", "f64", "`f32` is a word of the language, or a name that it gives"),
+        ("lr=", "rate", "`lr` is a word of the language, or a name that it gives"),
+    ],
+)  # fmt: skip
+def test_refused(mark: str, new: str, reason: str, editor: Editor, tmp_path: Path) -> None:
+    path = tmp_path / "m.wsd"
+    assert editor.open(path, PROGRAM) == []
+    answer = renamed(editor, path, PROGRAM, mark, new)
+    assert str(answer).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"), [("Dense(units)", "Dense(units"), ("up(x)", "upp(x)"), ("units: int", "units: int, units: int")]
+)
+def test_programs_with_errors_stay(right: str, wrong: str, editor: Editor, tmp_path: Path) -> None:
+    """What isn't known can't be renamed."""
+    text = PROGRAM.replace(right, wrong, 1)
+    path = tmp_path / "m.wsd"
+    assert editor.open(path, text)
+    assert renamed(editor, path, text, "d = 8", "width").startswith("correct the errors first")
+    assert editor.ask_or_refuse("prepareRename", path, position=position(text, "d = 8")).startswith("correct the")
+
+
+def test_prepared(editor: Editor, tmp_path: Path) -> None:
+    path = tmp_path / "m.wsd"
+    text = "# 😀\n" + PROGRAM
+    editor.open(path, text)
+    at = position(text, "tied {")
+    answer = editor.ask("prepareRename", path, position=at | {"character": at["character"] + 2})
+    assert answer == {"range": {"start": at, "end": at | {"character": at["character"] + 4}}, "placeholder": "tied"}
+    assert editor.ask("prepareRename", path, position=position(text, "{ up")) is None
+
+
+# -- every name of the examples ----------------------------------------------------------------------------------------
+
+ALL = "WSDL_RENAMES" in os.environ  # all names of all examples, not one of each of a few
+FEW = (
+    "siamese",
+    "keywords",
+    "tagger",
+    "multitask",
+    "slimmable",
+    "training/digits_variants",
+    "training/vae",
+    "training/depth",
+)
+
+
+@pytest.mark.parametrize(
+    "path",
+    EXAMPLES if ALL else [FOLDER / f"{name}.wsd" for name in FEW],
+    ids=lambda path: path.relative_to(FOLDER).as_posix(),
+)
+def test_the_meaning_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The renamed program compiles to the same bytes up to names, and the old name gives the old text."""
+    monkeypatch.chdir(path.parent)
+    text = path.read_text(encoding="utf-8")
+    document = opened(path, text)
+    before = compiled(Source(path.name, text))
+    names = sorted(renamable(document), key=lambda place: place.start)
+    for name in names if ALL else Random(path.name).sample(names, 2):
+        new = ("Renamed" if name.text[0].isupper() else "renamed") + name.text
+        changed = applied(document, name, new)
+        assert compiled(Source(path.name, changed)) == before, name.text
+        again = opened(path, changed)
+        assert applied(again, again.source.span(*at_word(changed, new)), name.text) == text
+
+
+def opened(path: Path, text: str) -> Document:
+    documents = Documents()
+    documents.put(path.as_uri(), text, 1)
+    document = documents.get(path.as_uri())
+    assert document is not None
+    return document
+
+
+def renamable(document: Document) -> list[Span]:
+    """One place of each name that the program defines."""
+    first: dict[tuple[Any, str, str], Span] = {}
+    for bound in bindings(document.source):
+        first.setdefault((bound.scope, bound.kind, bound.name.text), bound.name)
+    return [place for place in first.values() if place.text not in ("_", "seed")]  # names with a meaning
+
+
+def applied(document: Document, name: Span, new: str) -> str:
+    at = types.TextDocumentIdentifier(document.uri)
+    answer = rename(document, types.RenameParams(at, document.positions.position(name.start), new))
+    assert answer is not None
+    assert answer.changes is not None
+    assert answer.changes.keys() == {document.uri}
+    edits = [
+        {"range": {end: vars_of(getattr(edit.range, end)) for end in ("start", "end")}, "newText": edit.new_text}
+        for edit in answer.changes[document.uri]
+    ]
+    return edited(document.source.text, edits)
+
+
+def vars_of(position: types.Position) -> dict[str, int]:
+    return {"line": position.line, "character": position.character}
+
+
+def at_word(text: str, word: str) -> tuple[int, int]:
+    start = text.index(word)
+    return start, start + len(word)

@@ -1,0 +1,29 @@
+"""What a client has said about itself at the start of a session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsprotocol import types
+from pygls.uris import to_fs_path
+from pygls.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Client:
+    """`folders` are those of its workspace; the others say what edits of several files may be."""
+
+    folders: tuple[Path, ...] = ()
+    takes_versions: bool = False  # of the documents that an edit changes
+    takes_annotations: bool = False  # reasons of changes, which a user confirms
+
+    @classmethod
+    def of(cls, capabilities: types.ClientCapabilities, workspace: Workspace) -> Client:
+        edits = capabilities.workspace.workspace_edit if capabilities.workspace else None
+        uris = [folder.uri for folder in workspace.folders.values()] or [workspace.root_uri or ""]
+        return cls(
+            tuple(Path(path) for uri in uris if (path := to_fs_path(uri))),
+            takes_versions=bool(edits and edits.document_changes),
+            takes_annotations=bool(edits and edits.change_annotation_support),
+        )
