@@ -7,7 +7,9 @@ headings. So a new page takes its place by the link that it needs anyway, and Mk
 from __future__ import annotations
 
 import posixpath
+import re
 from dataclasses import dataclass, field
+from typing import Any
 
 from website.markdown import outline, title
 from website.places import INDEX, is_picture, place, resolve, text
@@ -21,9 +23,9 @@ class Section:
     level: int = 0
     items: list[Page | Section] = field(default_factory=list)
 
-    def entries(self) -> list[dict[str, object]]:
+    def entries(self) -> list[dict[str, Any]]:
         """As MkDocs wants them; a section with one page is that page, under the section's title."""
-        found: list[dict[str, object]] = []
+        found: list[dict[str, Any]] = []
         for item in self.items:
             if isinstance(item, Page):
                 found.append({item.title: item.place})
@@ -42,7 +44,7 @@ class Page:
         return place(self.path)
 
 
-def navigation() -> list[dict[str, object]]:
+def navigation() -> list[dict[str, Any]]:
     """`nav` for MkDocs."""
     return [{"Home": "index.md"}, *_listed(INDEX, set()).entries()]
 
@@ -79,9 +81,8 @@ def _expand(section: Section, taken: set[str]) -> None:
 
 
 def _title(path: str) -> str:
-    """The heading of a page, without the kind in front (`Operations: activations`); the code of a diagnostic stays."""
-    heading = _plain(title(text(path)))
-    return heading if place(path).startswith("reference/errors/") else heading.rpartition(": ")[2]
+    """The heading of a page, without the kind or the number in front (`Operations: activations`)."""
+    return _plain(re.sub(r"^(?:Operations|Blocks|\d{4}): ", "", title(text(path))))
 
 
 def _plain(words: str) -> str:

@@ -92,4 +92,4 @@ def _folder(source: Path) -> str:
             documented = _DOCUMENTED.search(path.read_text(encoding="utf-8"))
             said = re.sub(r"\s*## ?", " ", documented[1]).strip() if documented else ""
             rows.append(f"| [`{path.name}`]({path.name}) | {said} |")
-    return "\n".join([f"# {source.name.capitalize()}", "", "| | |", "|---|---|", *rows, ""])
+    return "\n".join([f"# {source.name.capitalize()}", "", "| page | about |", "|---|---|", *rows, ""])
