@@ -32,7 +32,7 @@ NETWORKS = {
     "sudoku": "2, applied 32 times",
     "unshared": "32",
     "carried": "2, a round for each step, state carried",
-    "anew": "2, a round for each step, begun anew",
+    "anew": "2, a round for each step, state reset",
 }
 HOLD = {"carried": 4, "anew": 4}  # steps on a batch
 
