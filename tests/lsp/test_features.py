@@ -70,11 +70,27 @@ class _Shown:
         yield "--- lenses"
         for lens in self.editor.ask("codeLens", self.path):
             yield f"{lens['command']['title']}: {self.lines[lens['range']['start']['line']].strip()}"
+        yield "--- tokens"
+        words: dict[str, dict[str, None]] = {}
+        for place, role in self._tokens():
+            words.setdefault(role, {})[self._text(place)] = None
+        yield from (f"{role}: {', '.join(listed)}" for role, listed in sorted(words.items()))
         yield "--- outline"
         yield from self._symbols(self.editor.ask("documentSymbol", self.path), "")
         yield "--- folds"
         for fold in self.editor.ask("foldingRange", self.path):
             yield f"{fold['startLine'] + 1} to {fold['endLine'] + 1} {fold.get('kind', '')}".rstrip()
+
+    def _tokens(self) -> Iterator[tuple[Any, str]]:
+        """The semantic tokens, each with its range, its type and its modifiers."""
+        legend = self.editor.capabilities["semanticTokensProvider"]["legend"]
+        data = self.editor.ask("semanticTokens/full", self.path)["data"]
+        line = start = 0
+        for down, right, length, type, bits in zip(*[iter(data)] * 5, strict=True):
+            line, start = line + down, right + (0 if down else start)
+            modifiers = (m for i, m in enumerate(legend["tokenModifiers"]) if bits >> i & 1)
+            ends = ({"line": line, "character": character} for character in (start, start + length))
+            yield dict(zip(("start", "end"), ends, strict=True)), " ".join([legend["tokenTypes"][type], *modifiers])
 
     def _symbols(self, symbols: list[Any], indent: str) -> Iterator[str]:
         for symbol in symbols:
@@ -87,8 +103,10 @@ class _Shown:
 
     def _named(self, range: Any) -> str:
         """`tok, line 20`"""
-        before, up_to = self._before(range["start"]), self._before(range["end"])
-        return f"{up_to[len(before) :]}, line {range['start']['line'] + 1}"
+        return f"{self._text(range)}, line {range['start']['line'] + 1}"
+
+    def _text(self, range: Any) -> str:
+        return self._before(range["end"])[len(self._before(range["start"])) :]
 
     def _before(self, position: Any) -> str:
         """The text of a line before a position."""

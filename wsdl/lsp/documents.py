@@ -117,6 +117,7 @@ class Documents:
         self.titles: dict[str, dict[str, str]] = {}  # those of the last code lenses without errors, by URI
         self._open: dict[str, Document] = {}
         self._on_disk: dict[str, tuple[tuple[int, ...], Source | None]] = {}  # by path, with what tells a change
+        self._tokens: dict[str, tuple[str, list[int]]] = {}  # the last semantic tokens, by URI, with a name of theirs
         self._positions: WeakKeyDictionary[Source, Positions] = WeakKeyDictionary()
 
     def __iter__(self) -> Iterator[Document]:
@@ -132,6 +133,18 @@ class Documents:
     def close(self, uri: str) -> None:
         self._open.pop(uri, None)
         self.titles.pop(uri, None)
+        self._tokens.pop(uri, None)
+
+    def keep_tokens(self, uri: str, data: list[int]) -> str:
+        """Keep the semantic tokens of a document until the next ones; returns a name for them."""
+        last = self._tokens.get(uri, ("0", []))
+        name = last[0] if last[1] == data else str(int(last[0]) + 1)
+        self._tokens[uri] = name, data
+        return name
+
+    def kept_tokens(self, uri: str, name: str) -> list[int] | None:
+        last = self._tokens.get(uri)
+        return last[1] if last is not None and last[0] == name else None
 
     def read(self, path: str) -> Source | None:
         """The source of a file, the same object until the file changes; `None` if there is none. Raises `CompileError`

@@ -14,6 +14,7 @@ from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 
 from wsdl._version import __version__
+from wsdl.lsp import semantic_tokens
 from wsdl.lsp.client import Client
 from wsdl.lsp.code_lens import code_lenses
 from wsdl.lsp.diagnostics import diagnostics
@@ -47,6 +48,9 @@ FEATURES: Mapping[str, tuple[Callable[[Document, Any], object], object]] = {
     types.TEXT_DOCUMENT_INLAY_HINT: (inlay_hints, None),
     types.TEXT_DOCUMENT_PREPARE_RENAME: (prepare_rename, None),
     types.TEXT_DOCUMENT_REFERENCES: (references, None),
+    types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL: (semantic_tokens.full, semantic_tokens.LEGEND),
+    types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL_DELTA: (semantic_tokens.delta, semantic_tokens.LEGEND),
+    types.TEXT_DOCUMENT_SEMANTIC_TOKENS_RANGE: (semantic_tokens.in_range, semantic_tokens.LEGEND),
     types.TEXT_DOCUMENT_RENAME: (rename, types.RenameOptions(prepare_provider=True)),
 }
 """The function that answers each request about a document, and the options that the server announces for it."""

@@ -7,6 +7,10 @@ vim.bo.expandtab = true
 vim.bo.makeprg = (vim.g.wsdl_command or "wsdl") .. " check --output-format concise %:S"
 vim.bo.errorformat = "%f:%l:%c: %t%*[a-z][%*[A-Z0-9]]: %m"
 
+if vim.fn.has("nvim-0.9") == 1 then -- what is stored once and read several times
+  vim.api.nvim_set_hl(0, "@lsp.mod.shared.wsdl", { default = true, bold = true, fg = "#b5730a", ctermfg = 136 })
+end
+
 local command = vim.g.wsdl_command or "wsdl"
 if vim.fn.executable(command) == 0 then
   return
