@@ -68,12 +68,12 @@ def test_columns_and_shared(editor: Editor, tmp_path: Path) -> None:
 def test_changes(editor: Editor, tmp_path: Path) -> None:
     """The change brings the old answer to the new one."""
     path = tmp_path / "m.wsd"
-    editor.open(path, TEXT)
+    editor.open(path, text := TEXT)
     answer = editor.ask("semanticTokens/full", path)
     name, data = answer["resultId"], answer["data"]
     for old, new, most in (("return tok", "return  tok", 5), ("layer layer", "\n\nlayer layer", 5), ("}\n", "", 1000)):
-        changed = TEXT.replace(old, new, 1)
-        editor.change(path, changed)
+        text = text.replace(old, new, 1)
+        editor.change(path, text)
         delta = editor.ask("semanticTokens/full/delta", path, previousResultId=name)
         for edit in delta["edits"]:
             assert len(edit.get("data", ())) <= most
