@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")"
 trap 'rm -rf unpacked package.deb' EXIT
 rm -rf include
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep --max-count=1 '/debian/$')
+mirror=$(apt-get update --print-uris | sed -n "s|^'\(.*/debian/\)dists/.*|\1|p" | head -n 1)
 while read -r hash path; do
   /usr/lib/apt/apt-helper -qq -o APT::Sandbox::User=root download-file "${mirror}pool/main/$path" package.deb "SHA256:$hash"
   dpkg-deb --extract package.deb unpacked
