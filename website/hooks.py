@@ -83,16 +83,21 @@ def _path(uri: str) -> str:
 
 def _fence(block: Block, path: str, base: str) -> tuple[str, str]:
     """The information of a block as MkDocs wants it, and the link below it; `base` leads to the folder of the site."""
-    classes = [_LEXERS.get(block.language, block.language), *({"error", "fixed"} & {*block.marks})]
+    classes = [_LEXERS.get(block.language, block.language)]
     name = block.note.get("file") or block.note.get("same as") or ""
     name = name or next((mark for mark in block.marks if mark.endswith(".wsd")), "")
-    if "error" in block.marks:
-        name = f"reports {block.note.get('error', Path(path).stem if '/codes/' in path else 'an error')}"
+    if block.language == "wsd" and "error" in block.marks:
+        code = block.note.get("error") or (Path(path).stem if "/codes/" in path else "an error")
+        name = f"{name} reports {code}".strip()
+        classes.append("error")
     elif "fixed" in block.marks:
         name = "fixed"
+        classes.append("fixed")
     titled = f' title="{name}"' if name else ""
     link = None
     if block.language == "wsd" and "fragment" not in block.marks:
         link = playground.link(block.text, base)
-    below = f'<a class="in-playground" href="{escape(link)}">Open in the playground</a>' if link else ""
+    below = (
+        f'<a class="in-playground" data-search-exclude href="{escape(link)}">Open in the playground</a>' if link else ""
+    )
     return f"{{ .{' .'.join(classes)}{titled} }}", below

@@ -19,6 +19,7 @@ _OPAQUE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _LINK = re.compile(r"\[(?P<text>[^\[\]]*)\]\((?P<target>[^)\s]+)\)")
+_ITEM = re.compile(r"[-*] |1\. ")
 _HEADING = re.compile(r"^(?P<level>#{1,6}) (?P<heading>.+)$", re.MULTILINE)
 
 
@@ -56,7 +57,7 @@ def title(text: str) -> str:
 def rewrite(text: str, link: Callable[[str], str], fence: Callable[[Block], tuple[str, str]]) -> str:
     """A page for MkDocs: `link` changes what links lead to, `fence` gives the information of a block and HTML below it.
 
-    Comments are left out, with the blocks in them.
+    Comments are left out, with the blocks in them. A list below a paragraph gets the blank line that MkDocs wants.
     """
     for match in reversed([*_LINK.finditer(_masked(text))]):
         if is_local(match["target"]):
@@ -71,4 +72,18 @@ def rewrite(text: str, link: Callable[[str], str], fence: Callable[[Block], tupl
         lines[opening] = indent + ticks + information
         if below:
             lines[closing] += f"\n\n{indent}{below}\n"
-    return _OPAQUE.sub(lambda match: "" if match["comment"] else match[0], "\n".join(lines))
+    text = _OPAQUE.sub(lambda match: "" if match["comment"] else match[0], "\n".join(lines))
+    for start in reversed([*_starts_of_lists(_masked(text))]):
+        text = f"{text[:start]}\n{text[start:]}"
+    return text
+
+
+def _starts_of_lists(text: str) -> Iterator[int]:
+    """Where a list begins in the middle of lines that are not one."""
+    at, before = 0, "blank"
+    for line in text.splitlines(keepends=True):
+        item = _ITEM.match(line)
+        if item and before == "words":
+            yield at
+        before = "blank" if line.isspace() else "list" if item or before == "list" else "words"
+        at += len(line)

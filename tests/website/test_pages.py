@@ -16,6 +16,11 @@ from wsdl.playground.link import program
 PAGE = """\
 # Title
 
+One of:
+- this,
+  or
+1. that
+
 <!-- file: a.wsd -->
 ```wsd error
 # [no](link.md)
@@ -35,6 +40,12 @@ hidden = "[no](page.md)"
 """
 REWRITTEN = """\
 # Title
+
+One of:
+
+- this,
+  or
+1. that
 
 ```{wsd error a.wsd}
 # [no](link.md)

@@ -19,17 +19,26 @@ WHAT_TO_DO = "A page is in the navigation if docs/README.md, or the index of its
 # What a page loads, other than by a link that a reader follows.
 LOADS = re.compile(r"""<(?!a\b)[^>]*\b(?:src|href|data)=["']?(?:https?:)?//[^>]*>|url\(["']?(?:https?:)?//[^)]*\)""")
 
+# Markdown that was not understood, in the text of a page: links, code, bold, lists.
+CODE_OR_TAG = re.compile(r"<(pre|code|script|style|svg)\b.*?</\1>|<[^>]*>", re.DOTALL)
+MARKDOWN = re.compile(r"\]\(|`|\*\*|^ *[-*] .*", re.MULTILINE)
+
 
 def test_site(tmp_path: Path) -> None:
     """One test, as the site is built for it: 570 pages."""
     site = build(tmp_path / "site")
     texts = {path.relative_to(site).as_posix(): path.read_text("utf-8") for path in site.rglob("*.html")}
     assert {re.sub(r"\.md$", ".html", place) for place in pages().values() if place.endswith(".md")} <= {*texts}
+    articles = {name: text.partition("<article")[2].partition("</article>")[0] for name, text in texts.items()}
+    words = {name: CODE_OR_TAG.sub("", article) for name, article in articles.items()}
+    assert {name: found for name in words if (found := MARKDOWN.findall(words[name]))} == {}
     styles = [path.read_text("utf-8") for path in site.rglob("*.css")]
     assert [found for text in [*texts.values(), *styles] for found in LOADS.findall(text)] == []
     assert '<span class="k">share</span>' in texts["examples/lm.wsd.html"]
     assert '<figure class="model"' in texts["index.html"]
     assert "reports E0310" in texts["reference/errors/E0310.html"]
+    linked = 'class="in-playground"' in texts["examples/lm.wsd.html"]
+    assert linked == (site / "playground" / "index.html").exists()
     visit(site, tmp_path)
 
 
