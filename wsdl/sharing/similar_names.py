@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.requests import PLACEHOLDER, LoadMapping
-from wsdl.sharing.load_patterns import numbers_of, regex
+from wsdl.sharing.load_patterns import MOST_SPLITS, numbers_of, regex, splits
 
 _NUMBER = re.compile(r"\d+")
 
@@ -21,6 +21,8 @@ def alike(mapping: LoadMapping, names: Iterable[str]) -> str | None:
     pieces = PLACEHOLDER.sub(lambda match: match[0].replace(".", "\0"), mapping.pattern).split(".")
     for start in range(len(pieces)):
         end = ".".join(pieces[start:]).replace("\0", ".")
+        if splits(end) >= MOST_SPLITS:
+            continue  # what stands in front of the end is one more
         pattern = re.compile(rf"(?:[^.]+\.)*{regex(end, numbers).pattern}")
         for name in names:
             if name == end or (len(pieces) - start > 1 and pattern.fullmatch(name)):
