@@ -25,6 +25,7 @@ _LEXERS = {"output": "text", "lark": "ebnf", "elisp": "common-lisp"}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    places.forget()
     config.nav = navigation.navigation()
     config.extra["playground"] = playground.is_built()
     return config

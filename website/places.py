@@ -91,6 +91,12 @@ def is_listed(path: str) -> bool:
     return path != INDEX and (path in _written() or (ROOT / path).is_dir())
 
 
+def forget() -> None:
+    """Read the files anew from now on, as they may have changed."""
+    for function in (_written, pages, text):
+        function.cache_clear()
+
+
 def is_picture(path: str) -> bool:
     return Path(path).suffix in _PICTURES
 

@@ -42,10 +42,10 @@ def _block(language: str, content: str) -> str:
 
 
 def _program(source: Path, content: str) -> str:
-    """What its first model says of itself, its row in the table of its folder, its picture, and the program."""
+    """What its first model says of itself, its row in the table of its folder, the program and its picture."""
     documented = _DOCUMENTED.search(content)
     said = re.sub(r"^## ?", "", documented[1], flags=re.MULTILINE) + "\n" if documented else ""
-    return f"# {source.name}\n\n{said}{_row(source)}{_picture(source)}{_block('wsd', content)}"
+    return f"# {source.name}\n\n{said}{_row(source)}{_block('wsd', content)}{_picture(source)}"
 
 
 def _row(source: Path) -> str:
@@ -69,7 +69,7 @@ def _picture(source: Path) -> str:
     if source.parent == ROOT / "examples":
         drawn.append(ROOT / "docs" / "pictures" / f"{source.stem}.svg")
     path = next((path for path in drawn if path.exists()), None)
-    return f"![The picture of {source.name}]({os.path.relpath(path, source.parent)})\n\n" if path else ""
+    return f"\n![The picture of {source.name}]({os.path.relpath(path, source.parent)})\n" if path else ""
 
 
 def _notebook(source: Path, content: str) -> str:
