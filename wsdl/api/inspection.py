@@ -23,7 +23,7 @@ def signatures(inventory: Inventory) -> list[str]:
     """The signature of each model, and what trainings do."""
     head = [f"variant {inventory.variant}"] if inventory.variant else []
     head += map(inventory.signature, inventory.models)
-    return head + [*(trainings(inventory) if inventory.roles.are_worth_saying() else [])]
+    return [*head, *(trainings(inventory) if inventory.roles.are_worth_saying() else ())]
 
 
 def stored_table(inventory: Inventory) -> Table:

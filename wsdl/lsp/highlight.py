@@ -3,11 +3,12 @@ definition and its uses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from lsprotocol import types
 
 from wsdl.diagnostics.span import Span
+from wsdl.ir.stages import Storage
 from wsdl.lsp.documents import Document
 from wsdl.lsp.names import definitions_of, name_at, places_of, slots_of
 
@@ -31,25 +32,37 @@ def _named_alike(document: Document, name: Span) -> list[Span]:
 
 
 def _readers(document: Document, name: Span) -> list[Span]:
-    """The other layers that read a tensor which `name` stands for, where they are declared, used and named in paths;
-    and the parts of paths that stand for the same tensors."""
+    """The other places that read a tensor which `name` stands for."""
     storage = document.examined.storage
     own = [slot.path for slot in slots_of(document, name)]
     if storage is None or not own:
         return []
+    below = (
+        []
+        if any(
+            place.source.is_standard or place in document.references.slots for place in definitions_of(document, name)
+        )
+        else own
+    )  # slots below the layer itself
+    return readers(document, _tensors(storage, own), below)
 
-    def tensors(paths: Iterable[str]) -> set[str]:
-        return {name for path in paths if path in storage.readings for name in storage.readings[path].tensors}
 
-    read = tensors(own)
-    readers = {slot.path for name in read for slot in storage.readers[name]}
-    slots = document.references.slots
-    if not any(place.source.is_standard or place in slots for place in definitions_of(document, name)):
-        readers -= set(own)  # they are below the layer itself
-    parts = [place for place, paths in slots.items() if place.text.isidentifier()
-             and tensors(paths) == read]  # fmt: skip
-    places = [_owner(path, document) for path in readers]
-    return [*parts, *(p for place in places if place is not None for p in (place, *document.references.uses(place)))]
+def readers(document: Document, tensors: Collection[str], without: Collection[str] = ()) -> list[Span]:
+    """The layers that read one of some stored tensors, where they are declared, used and named in paths, and the parts
+    of paths that stand for these tensors. Slots in `without` don't count."""
+    storage = document.examined.storage
+    if storage is None:
+        return []
+    paths = dict.fromkeys(slot.path for name in tensors for slot in storage.readers[name] if slot.path not in without)
+    parts = [place for place, named in document.references.slots.items()
+             if place.text.isidentifier() and _tensors(storage, named) == set(tensors)]  # fmt: skip
+    owners = dict.fromkeys(_owner(path, document) for path in paths)
+    return [*parts, *(p for place in owners if place is not None for p in (place, *document.references.uses(place)))]
+
+
+def _tensors(storage: Storage, paths: Iterable[str]) -> set[str]:
+    """The stored tensors that slots read."""
+    return {name for path in paths if path in storage.readings for name in storage.readings[path].tensors}
 
 
 def _owner(path: str, document: Document) -> Span | None:

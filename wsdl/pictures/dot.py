@@ -37,6 +37,14 @@ def dot(picture: Picture) -> str:
     return _Writer(picture).text()
 
 
+def stored_behind(picture: Picture) -> dict[str, tuple[str, ...]]:
+    """The stored tensors that the nodes of the DOT text stand for or compute from, by the names of both."""
+    nodes: dict[str, Sequence[Stored]] = {f"s{n}": shared.tensors for n, shared in enumerate(picture.shared)}
+    for number, at in enumerate(picture.computed):
+        nodes |= {f"c{number}": [*at.shared, *at.own], f"c{number}p0": at.shared, f"c{number}p1": at.own}
+    return {node: tuple(stored.name for stored in tensors) for node, tensors in nodes.items()}
+
+
 class _Writer:
     def __init__(self, picture: Picture) -> None:
         self.picture = picture

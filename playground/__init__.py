@@ -1,0 +1,1 @@
+"""The page of the playground, and what builds it."""

@@ -1,0 +1,136 @@
+// What stands beside the program: the picture, what is stored, the formatted text; and below it the problems.
+
+import { colored, element, inline } from "./markdown.js";
+
+// -- tabs ----------------------------------------------------------------------------------------------------------
+
+/** Tabs as the ARIA pattern has them: arrows move, the chosen one is in the order of the Tab key. `onShow(name)` */
+export function tabs(list, onShow) {
+  const all = [...list.querySelectorAll("[role=tab]")];
+  const show = (tab) => {
+    for (const other of all) {
+      const chosen = other === tab;
+      other.setAttribute("aria-selected", String(chosen));
+      other.tabIndex = chosen ? 0 : -1;
+      document.getElementById(other.getAttribute("aria-controls")).hidden = !chosen;
+    }
+    onShow(tab.dataset.panel);
+  };
+  for (const tab of all) tab.addEventListener("click", () => show(tab));
+  list.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const to = { Home: 0, End: all.length - 1 }[event.key] ?? (step && (all.indexOf(document.activeElement) + step + all.length) % all.length);
+    if (to === undefined) return;
+    event.preventDefault();
+    all[to].focus();
+    show(all[to]);
+  });
+  return () => all.find((tab) => tab.getAttribute("aria-selected") === "true").dataset.panel;
+}
+
+// -- the picture -------------------------------------------------------------------------------------------------
+
+/** The picture in `box`. `onLight(places)` gets the places in the program that read what is lit, or null. */
+export function pictureIn(box, said, onLight) {
+  let show = () => {}, places = {}, pinned = null, fromText = false;
+  const nameOf = (target) => target.closest?.("g.node[role=button]")?.querySelector("title").textContent ?? null;
+  const lit = () => [...box.querySelectorAll(".node.on title")].flatMap((title) => places[title.textContent] ?? []);
+  box.addEventListener("pointerover", (event) => show(nameOf(event.target) ?? pinned));
+  box.addEventListener("pointerleave", () => show(pinned));
+  box.addEventListener("click", (event) => {
+    const name = nameOf(event.target);
+    pinned = name === pinned ? null : name;
+    show(pinned);
+    event.stopPropagation();
+  }, true);
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" || event.key === " ") pinned = nameOf(event.target);
+  }, true);
+  return {
+    draw(picture) {
+      places = picture.places;
+      pinned = null;
+      box.innerHTML = picture.svg.slice(picture.svg.indexOf("<svg"));
+      const svg = box.querySelector("svg");
+      svg.setAttribute("role", "group");
+      svg.setAttribute("aria-label", "Picture of the program");
+      svg.querySelector("g.graph > title")?.remove();
+      show = light(svg, said);
+      svg.addEventListener("light", ({ detail }) => {
+        if (detail === null && !fromText) pinned = null;
+        if (!fromText) onLight(detail === null ? null : lit());
+      });
+    },
+    /** Lights the first node that a place in the program reads. */
+    point(line, character) {
+      const around = ({ start, end }) => start.line === line && start.character <= character && character <= end.character;
+      const name = Object.keys(places).find((node) => places[node].some(around));
+      fromText = true;
+      show(name ?? pinned);
+      fromText = false;
+    },
+    unpoint() {
+      fromText = true;
+      show(pinned);
+      fromText = false;
+    },
+  };
+}
+
+// -- what is stored ----------------------------------------------------------------------------------------------
+
+export function showSharing(box, { head, tables, totals }) {
+  box.replaceChildren(
+    ...head.map((line) => colored(line)),
+    ...tables.map(({ headers, rows, text }) => {
+      const table = element("table");
+      const row = (tag, cells) => {
+        const made = element("tr");
+        cells.forEach((cell, column) => {
+          const one = made.appendChild(element(tag, text.includes(column) ? "" : "figure", cell.trim()));
+          if (tag === "th") one.scope = "col";
+          if (cell.startsWith(" ")) one.classList.add("inner");
+        });
+        return made;
+      };
+      table.createTHead().append(row("th", headers));
+      table.createTBody().append(...rows.map((cells) => row("td", cells)));
+      const wide = element("div", "wide");
+      Object.assign(wide, { tabIndex: 0, role: "region", ariaLabel: headers[0] });
+      wide.append(table);
+      return wide;
+    }),
+    ...totals.map((line) => element("p", "", line)),
+  );
+}
+
+// -- problems ------------------------------------------------------------------------------------------------------
+
+/** The list of diagnostics. `go(range)`, `fix(fix)`, `explain(code)` are what its buttons do. */
+export function showProblems(list, diagnostics, { go, fix, explain }) {
+  const button = (text, kind, act) => {
+    const made = element("button", kind, text);
+    made.type = "button";
+    made.addEventListener("click", act);
+    return made;
+  };
+  list.replaceChildren(
+    ...diagnostics.map((diagnostic) => {
+      const severity = { 1: "error", 2: "warning", 3: "note" }[diagnostic.severity];
+      const item = element("li", severity);
+      const [message, ...more] = diagnostic.message.split("\n");
+      const where = `${diagnostic.range.start.line + 1}:${diagnostic.range.start.character + 1}`;
+      const title = item.appendChild(button("", "go", () => go(diagnostic.range)));
+      title.append(element("span", "severity", severity), " ", inline(element("span", "message"), message), " ", element("span", "where", where));
+      for (const line of more) item.append(inline(element("p"), line));
+      for (const { message: text, location } of diagnostic.related_information ?? []) {
+        const related = item.appendChild(button("", "related", () => go(location.range)));
+        inline(related, `line ${location.range.start.line + 1}: ${text}`);
+      }
+      const actions = item.appendChild(element("div", "actions"));
+      for (const one of diagnostic.fixes) actions.append(button(one.title, "fix", () => fix(one)));
+      if (diagnostic.code_description) actions.append(button(`Explain ${diagnostic.code}`, "explain", () => explain(diagnostic.code)));
+      return item;
+    }),
+  );
+}
