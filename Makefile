@@ -13,6 +13,7 @@ TORCH   := torch==2.13.0
 MINILM  := examples/data/minilm/model.safetensors
 BROWSER := examples/browser
 VSCODE  := editors/vscode
+PLAY    := playground
 DIGITS  := $(BROWSER)/build/digits.safetensors
 FETCHED := digits/train fashion_mnist/train mnist/canvases.train
 FETCHED += japanese_vowels/train shakespeare/train words/train reviews/train snippets/train
@@ -27,7 +28,7 @@ export TOKENIZERS_PARALLELISM := false
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser vscode site data quick golden test lint fuzz checkpoints ray faults workers rows vision distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive fine-tuning match byol depth words gan vae bench version release clean
+.PHONY: help demo browser vscode playground site data quick golden test lint fuzz checkpoints ray faults workers rows vision distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive fine-tuning match byol depth words gan vae bench version release clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -59,6 +60,11 @@ vscode: $(VSCODE)/node_modules    ## the extension for VS Code, build/wsdl.vsix
 		&& npm run --silent package -- $$version --out ../../build/wsdl.vsix
 	@echo "Install it with: code --install-extension build/wsdl.vsix"
 
+playground: .venv/dev $(PLAY)/node_modules    ## a page that checks programs as they are written, build/playground
+	@test -d $(PLAY)/node_modules || { echo "The playground needs Pyodide and others, which npm installs" >&2; exit 1; }
+	@$(BIN)/python -m playground.build build/playground
+	@echo "Serve build/playground, for example with: $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/playground"
+
 site: .venv/dev      ## the documentation as a site, build/site, with the playground if it is built
 	@$(BIN)/python -m website.pictures
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
@@ -81,7 +87,7 @@ lint: .venv/dev      ## layout, types and the direction of imports
 	@contracts=$$($(BIN)/lint-imports --no-logo) || { echo "$$contracts"; exit 1; }
 	@$(BIN)/wsdl fmt --check $$(find examples wsdl/std -name '*.wsd')
 
-test: lint data $(DIGITS) tests/cpp/include tests/node/node_modules $(BROWSER)/node_modules $(VSCODE)/node_modules    ## everything that must hold before a change lands
+test: lint data $(DIGITS) tests/cpp/include tests/node/node_modules $(BROWSER)/node_modules $(VSCODE)/node_modules $(PLAY)/node_modules    ## everything that must hold before a change lands
 	@echo "Testing"
 	@$(BIN)/python -m pytest --quiet -n auto --maxprocesses 8 --dist worksteal $(TESTS)
 
@@ -178,7 +184,7 @@ release: .venv/dev   ## the check-list of a release: tests, wheel and sdist, eac
 
 clean:               ## remove all that was made here, .venv too
 	rm -rf .venv build dist runs examples/data tests/cpp/include tests/node/node_modules $(BROWSER)/node_modules $(BROWSER)/build
-	rm -rf $(VSCODE)/node_modules $(VSCODE)/dist $(VSCODE)/LICENSE
+	rm -rf $(PLAY)/node_modules $(VSCODE)/node_modules $(VSCODE)/dist $(VSCODE)/LICENSE
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,10 +1,10 @@
 """Builds the playground, a folder that any web server can serve: `python -m playground.build FOLDER`.
 
-    index.html, style.css, main.js    the page; `src/main.js` and what it imports, bundled by esbuild
-    worker.js, graphviz.js            the thread of the compiler, and what draws pictures
-    pyodide/                          Python for WebAssembly
-    wsdl.zip                          the compiler without what needs NumPy or ONNX, and what it imports, as bytecode
-    examples.json                     the examples that need no other file
+index.html, style.css, main.js    the page; `src/main.js` and what it imports, bundled by esbuild
+worker.js, graphviz.js            the thread of the compiler, and what draws pictures
+pyodide/                          Python for WebAssembly
+wsdl.zip                          the compiler without what needs NumPy or ONNX, and what it imports, as bytecode
+examples.json                     the examples that need no other file
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ def examples() -> dict[str, list[dict[str, str]]]:
     about = dict(re.findall(r"^\| \[`([\w/]+)\.wsd`\]\([^)]*\) \| ([^|]*) \|", table, re.MULTILINE))
     groups: dict[str, list[dict[str, str]]] = {}
     for label, folder in GROUPS.items():
-        for path in sorted((ROOT / "examples" / folder).glob("*.wsd"), key=lambda path: (path.stem != FIRST, path.stem)):
+        for path in sorted(
+            (ROOT / "examples" / folder).glob("*.wsd"), key=lambda path: (path.stem != FIRST, path.stem)
+        ):
             text = path.read_text("utf-8")
             if not api.check(Source("program.wsd", text)):
                 name = path.relative_to(ROOT / "examples").with_suffix("").as_posix()

@@ -37,6 +37,7 @@ REGISTRIES = (
     "tests/docs/test_reference.py::test_pages",
     "tests/highlighting/test_textmate.py::test_grammar",
     "tests/editors/test_word_lists.py::test_word_lists",
+    "tests/playground/test_colors.py::test_rules",
 )
 ALWAYS = (
     "tests/ops/test_complete.py",

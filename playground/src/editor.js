@@ -149,7 +149,7 @@ export function createEditor(parent, { onText, onPlace, hover }) {
       extensions: [
         lineNumbers(), lintGutter(), history(), drawSelection(), highlightActiveLine(), highlightActiveLineGutter(), bracketMatching(),
         closeBrackets(), indentOnInput(), language, decorations(setNotes), decorations(setLights), about, pointing,
-        EditorView.contentAttributes.of({ "aria-label": "Program", spellcheck: "false", autocapitalize: "off" }),
+        EditorView.contentAttributes.of({ "aria-label": "Program", tabindex: "0", spellcheck: "false", autocapitalize: "off" }),
         keymap.of([
           { key: "Mod-.", run: fixNext, preventDefault: true },
           { key: "F8", run: nextDiagnostic },

@@ -84,7 +84,7 @@ async function explain(code) {
 // -- what stands beside it ---------------------------------------------------------------------------------------------
 
 let stale = new Set(); // the panels that show another version
-const picture = pictureIn($("drawing"), $("said"), (places) => showLights(view, checked && places ? places : []));
+const picture = pictureIn($("drawing"), $("said"), (places) => showLights(view, checked ? places : []));
 const chosen = tabs($("tabs"), () => showPanel());
 
 const panels = {

@@ -30,26 +30,28 @@ export function tabs(list, onShow) {
 
 // -- the picture -------------------------------------------------------------------------------------------------
 
-/** The picture in `box`. `onLight(places)` gets the places in the program that read what is lit, or null. */
+/** The picture in `box`. `onLight(places)` gets the places in the program that read what is lit. */
 export function pictureIn(box, said, onLight) {
-  let show = () => {}, places = {}, pinned = null, fromText = false;
-  const nameOf = (target) => target.closest?.("g.node[role=button]")?.querySelector("title").textContent ?? null;
+  let show = () => {}, places = {}, pinned = [], quiet = false;
+  const named = (target) => [target.closest?.("g.node[role=button]")].filter(Boolean).map((node) => node.querySelector("title").textContent);
   const lit = () => [...box.querySelectorAll(".node.on title")].flatMap((title) => places[title.textContent] ?? []);
-  box.addEventListener("pointerover", (event) => show(nameOf(event.target) ?? pinned));
-  box.addEventListener("pointerleave", () => show(pinned));
+  const hovered = (target) => (named(target).length ? named(target) : pinned);
+  const quietly = (names) => ((quiet = true), show(...names), (quiet = false));
+  box.addEventListener("pointerover", ({ target }) => show(...hovered(target)));
+  box.addEventListener("pointerleave", () => show(...pinned));
   box.addEventListener("click", (event) => {
-    const name = nameOf(event.target);
-    pinned = name === pinned ? null : name;
-    show(pinned);
+    const names = named(event.target);
+    pinned = names[0] === pinned[0] ? [] : names;
+    show(...pinned);
     event.stopPropagation();
   }, true);
-  box.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" || event.key === " ") pinned = nameOf(event.target);
+  box.addEventListener("keydown", ({ key, target }) => {
+    if (key === "Enter" || key === " ") pinned = named(target);
   }, true);
   return {
     draw(picture) {
       places = picture.places;
-      pinned = null;
+      pinned = [];
       box.innerHTML = picture.svg.slice(picture.svg.indexOf("<svg"));
       const svg = box.querySelector("svg");
       svg.setAttribute("role", "group");
@@ -57,23 +59,18 @@ export function pictureIn(box, said, onLight) {
       svg.querySelector("g.graph > title")?.remove();
       show = light(svg, said);
       svg.addEventListener("light", ({ detail }) => {
-        if (detail === null && !fromText) pinned = null;
-        if (!fromText) onLight(detail === null ? null : lit());
+        if (quiet) return;
+        if (!detail.length) pinned = [];
+        onLight(lit());
       });
     },
-    /** Lights the first node that a place in the program reads. */
+    /** Lights the tensors that a place in the program reads. */
     point(line, character) {
       const around = ({ start, end }) => start.line === line && start.character <= character && character <= end.character;
-      const name = Object.keys(places).find((node) => places[node].some(around));
-      fromText = true;
-      show(name ?? pinned);
-      fromText = false;
+      const names = Object.keys(places).filter((node) => places[node].some(around));
+      quietly(names.length ? names : pinned);
     },
-    unpoint() {
-      fromText = true;
-      show(pinned);
-      fromText = false;
-    },
+    unpoint: () => quietly(pinned),
   };
 }
 

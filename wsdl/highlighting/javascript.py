@@ -1,4 +1,4 @@
-"""The rules of colors with regular expressions of JavaScript, which the playground reads: `playground/src/highlighting.json`."""
+"""The rules of colors with regular expressions of JavaScript: `playground/src/highlighting.json`."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from pygments.token import Comment, Keyword, Name, Number, Operator, Punctuation
 
 from wsdl.highlighting.patterns import Rule, regions
 
-_TOKENS = {
+TOKENS = {
     "documentation": String.Doc,
     "comment": Comment.Single,
     "string": String.Double,
@@ -43,7 +43,7 @@ def _state(rules: tuple[Rule, ...]) -> list[tuple[Any, ...]]:
 
 
 def _action(rule: Rule) -> Any:
-    tokens = [_TOKENS[kind] for kind in rule.kinds]
+    tokens = [TOKENS[kind] for kind in rule.kinds]
     return tokens[0] if len(tokens) == 1 else bygroups(*tokens)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lsprotocol import types
 from pygls.uris import to_fs_path
-from pygls.workspace import Workspace
+
+if TYPE_CHECKING:  # the playground has no server
+    from pygls.workspace import Workspace
 
 
 @dataclass(frozen=True)

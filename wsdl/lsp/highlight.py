@@ -66,7 +66,7 @@ def _tensors(storage: Storage, paths: Iterable[str]) -> set[str]:
 
 
 def _owner(path: str, document: Document) -> Span | None:
-    """The name of the innermost layer with a slot that the user has declared."""
+    """The name of the innermost layer with a slot that the user has given a name."""
     around = (m for m in document.index.modules if path.startswith((f"{m.path}.", f"{m.path}[")))
-    named = [module.span for module in around if not module.span.source.is_standard]
-    return named[-1] if named and named[-1].text.isidentifier() else None
+    named = [m.span for m in around if not m.span.source.is_standard and m.span.text.isidentifier()]
+    return named[-1] if named else None

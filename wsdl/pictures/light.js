@@ -1,6 +1,6 @@
 // Makes the picture of a model answer: a click on a stored tensor, or Enter, lights its uses, on a layer what it reads;
 // Escape ends it. `svg` is what `wsdl graph` draws, `said` the element that names what is lit. Gives the function that
-// lights a node by its name in the graph, or nothing for null; the event `light` on `svg` tells which one is lit.
+// lights nodes by their names in the graph; the event `light` on `svg` tells which ones are lit.
 function light(svg, said) {
   const titled = (kind) => [...svg.querySelectorAll("g." + kind)].map((g) => [g.querySelector("title").textContent, g]);
   const nodes = new Map(titled("node"));
@@ -25,16 +25,15 @@ function light(svg, said) {
     return [on, [...ends].filter((end) => isLayer || end.startsWith("n")).map(label)];
   }
 
-  function show(name) {
-    if (name !== null && !readers.has(name)) name = null;
+  function show(...names) {
+    const known = names.filter((name) => readers.has(name)), found = known.map(lit);
     svg.querySelectorAll(".on").forEach((g) => g.classList.remove("on"));
-    svg.classList.toggle("lit", name !== null);
-    readers.forEach((other) => nodes.get(other).setAttribute("aria-pressed", String(other === name)));
-    svg.dispatchEvent(new CustomEvent("light", { detail: name }));
-    if (name === null) return void (said.textContent = "");
-    const [on, names] = lit(name);
-    on.forEach((g) => g.classList.add("on"));
-    said.textContent = `${label(name)}: ${name.startsWith("n") ? "reads" : "read by"} ${names.join(", ")}`;
+    svg.classList.toggle("lit", known.length > 0);
+    readers.forEach((other) => nodes.get(other).setAttribute("aria-pressed", String(known.includes(other))));
+    for (const [on] of found) on.forEach((g) => g.classList.add("on"));
+    const says = (name, ends) => `${label(name)}: ${name.startsWith("n") ? "reads" : "read by"} ${ends.join(", ")}`;
+    said.textContent = known.map((name, n) => says(name, found[n][1])).join("; ");
+    svg.dispatchEvent(new CustomEvent("light", { detail: known }));
   }
 
   for (const name of readers) {
@@ -44,7 +43,8 @@ function light(svg, said) {
     node.setAttribute("aria-label", [...node.querySelectorAll("text")].map((t) => t.textContent.trim()).join(", "));
     node.addEventListener("click", (event) => {
       event.stopPropagation();
-      show(node.getAttribute("aria-pressed") === "true" ? null : name);
+      if (node.getAttribute("aria-pressed") === "true") show();
+      else show(name);
     });
     node.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === " ") {
@@ -55,7 +55,7 @@ function light(svg, said) {
   }
   const end = (event) => {
     if (!svg.isConnected) ["click", "keydown"].forEach((kind) => document.removeEventListener(kind, end));
-    else if (event.type === "click" || event.key === "Escape") show(null);
+    else if (event.type === "click" || event.key === "Escape") show();
   };
   ["click", "keydown"].forEach((kind) => document.addEventListener(kind, end));
   return show;

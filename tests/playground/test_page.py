@@ -1,0 +1,80 @@
+"""The playground in Chromium: a visit of somebody new. What the page shows is what the compiler says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from playground.build import build
+from tests.golden import ROOT
+from tests.node.serving import serving
+from tests.node.test_training import chromium, needs_chromium, run
+from wsdl import api
+from wsdl.api.inspection import stored_table, totals
+from wsdl.diagnostics.span import Source
+from wsdl.playground.link import link, program
+
+PACKAGES = ROOT / "playground/node_modules"
+pytestmark = [
+    *needs_chromium,
+    pytest.mark.skipif(not PACKAGES.is_dir(), reason="not set up: make playground/node_modules"),
+]
+SIAMESE = (ROOT / "examples/siamese.wsd").read_text("utf-8")
+TWO = "model two(x: f32[n, 4]) -> f32[n, 4] {\n    return x |> relu\n}\n"
+ARRIVED = "model arrived(x: f32[n, 4]) -> f32[n, 4] {\n    return x   |> relu\n}\n# 😀 é\n"
+MESSAGE = "there is no rellu in scope (did you mean relu?)"
+
+
+def test_a_visit(tmp_path: Path) -> None:
+    build(ROOT / "build/playground")
+    with serving({"/": tmp_path, "/of/anyone/": ROOT / "build/playground"}) as address:
+        arriving = link(ARRIVED)
+        seen = run(
+            "../playground/page.mjs",
+            chromium,
+            f"{address}/of/anyone/",
+            tmp_path,
+            arriving,
+            PACKAGES / "axe-core/axe.min.js",
+        )
+
+    assert seen["foreign"] == []
+    assert seen["examples"] > 30
+    assert seen["hints"] == [": f32[n, 32, 7, 7]", "105.2 k parameters", ": f32[n, 64]", ": f32[n, 64]"]
+    assert seen["lenses"] == ["105.2 k parameters, 420.9 kB, 420.9 kB saved"]
+
+    assert seen["fromPicture"]["uses"] == ["tower"] * 3
+    assert "s0" in seen["fromPicture"]["nodes"]
+    assert seen["fromPicture"]["said"] == "tower.conv2d: read by conv2d, conv2d"
+    assert {"s0", "s1", "s2"} < set(seen["fromProgram"]["nodes"])
+    assert seen["fromProgram"]["uses"] == ["tower"] * 3
+
+    assert seen["problem"]["list"] == [MESSAGE]
+    assert seen["problem"]["fixes"] == ["Replace rellu by relu"]
+    assert seen["problem"]["state"].startswith("1 error")
+    assert seen["explained"].startswith("E0201")
+    assert (seen["stale"], seen["notStale"]) == (True, False)
+    assert seen["mended"] == seen["mendedByKeys"] == SIAMESE + TWO
+
+    assert seen["focused"] == "tab-sharing"
+    inventory = api.inspect(_file(tmp_path, SIAMESE + TWO))
+    headers, rows, _ = stored_table(inventory)
+    assert seen["cells"] == [list(headers), *([cell.strip() for cell in row] for row in rows)]
+    assert seen["totals"] == list(totals(inventory))
+    assert seen["formatted"] == api.format(Source("x.wsd", SIAMESE + TWO))
+
+    assert program(seen["link"]["hash"]) == seen["link"]["text"] == SIAMESE + TWO
+    assert "characters" in seen["link"]["state"] or "address bar" in seen["link"]["state"]
+    assert seen["arrived"] == seen["draft"] == ARRIVED
+    assert seen["download"] == ["lm.wsd", (ROOT / "examples/lm.wsd").read_text("utf-8")]
+
+    assert seen["phone"] == 360
+    assert seen["dark"] == "rgb(18, 20, 27)"
+    assert seen["violations"] == seen["darkViolations"] == []
+
+
+def _file(folder: Path, text: str) -> Path:
+    path = folder / "program.wsd"
+    path.write_text(text, encoding="utf-8")
+    return path
