@@ -20,13 +20,17 @@ class Client:
     folders: tuple[Path, ...] = ()
     takes_versions: bool = False  # of the documents that an edit changes
     takes_annotations: bool = False  # reasons of changes, which a user confirms
+    asks_later: bool = False  # for the edits of a code action, when it is chosen
 
     @classmethod
     def of(cls, capabilities: types.ClientCapabilities, workspace: Workspace) -> Client:
         edits = capabilities.workspace.workspace_edit if capabilities.workspace else None
+        actions = capabilities.text_document.code_action if capabilities.text_document else None
+        later = actions.resolve_support if actions and actions.data_support else None
         uris = [folder.uri for folder in workspace.folders.values()] or [workspace.root_uri or ""]
         return cls(
             tuple(Path(path) for uri in uris if (path := to_fs_path(uri))),
             takes_versions=bool(edits and edits.document_changes),
             takes_annotations=bool(edits and edits.change_annotation_support),
+            asks_later=bool(later and "edit" in later.properties),
         )

@@ -14,10 +14,14 @@ from wsdl.lsp.documents import Document
 def formatting(document: Document, params: types.DocumentFormattingParams) -> list[types.TextEdit] | None:
     """The edits; `None` if the text doesn't parse."""
     try:
-        formatted = format(document.source)
+        return edits_of_lines(document, format(document.source))
     except CompileError:
         return None
-    before, after = (text.splitlines(keepends=True) for text in (document.source.text, formatted))
+
+
+def edits_of_lines(document: Document, text: str) -> list[types.TextEdit]:
+    """The edits of a document to another text."""
+    before, after = (each.splitlines(keepends=True) for each in (document.source.text, text))
     starts = [0]
     for line in before:
         starts.append(starts[-1] + len(line))

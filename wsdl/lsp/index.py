@@ -35,6 +35,11 @@ class Index:
             yield from module.all_slots()
         yield from self._parameters.get(place, ())
 
+    def modules_at(self, place: Span) -> list[Module]:
+        """The layers that are declared by a name or by a call that starts at a place: one for each application of the
+        block around it, and for each of an array."""
+        return self._layers.get((place.source, place.start), [])
+
     def _fill(self, program: Checked) -> None:
         from wsdl.sharing.path_references import references
 

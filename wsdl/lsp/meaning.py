@@ -22,11 +22,19 @@ def fingerprint(examined: Examined) -> Hashable:
     Nothing for a program with errors."""
     if examined.program is None or examined.storage is None:
         return None
-    return tuple(_graphs(examined.program)), tuple(_stored(examined.storage)), tuple(_trainings(examined.storage))
+    program, storage = examined.program, examined.storage
+    slots = {path: number for number, path in enumerate(_in_order_of_use(program))}
+    return tuple(_graphs(program, slots)), tuple(_stored(storage, slots)), tuple(_trainings(storage))
 
 
-def _graphs(program: Checked) -> Iterator[Hashable]:
-    slots = {slot.path: number for number, slot in enumerate(program.slots())}
+def _in_order_of_use(program: Checked) -> Iterator[str]:
+    """The paths of all slots, as the graphs read them: a layer may be declared elsewhere."""
+    graphs = [*program.graphs(), *(formula.graph for formula in program.formulas)]
+    read = (str(node.attributes["slot"]) for graph in graphs for node in graph.walk() if node.op == "parameter")
+    return iter(dict.fromkeys((*read, *(slot.path for slot in program.slots()))))
+
+
+def _graphs(program: Checked, slots: Mapping[str, int]) -> Iterator[Hashable]:
     for model in program.models.values():
         yield tuple(value.name == SEED for value in model.graph.inputs), tuple(_graph(model.graph, slots))
     for training in program.trainings.values():
@@ -62,22 +70,25 @@ def _constant(value: object) -> Hashable:
     return value if isinstance(value, bool | int | float) or value is None else type(value).__name__
 
 
-def _stored(storage: Storage) -> Iterator[Hashable]:
+def _stored(storage: Storage, slots: Mapping[str, int]) -> Iterator[Hashable]:
     """What each slot reads, and how each tensor is stored."""
-    numbers = {name: number for number, name in enumerate(storage.stored)}
-    for slot in storage.checked.slots():
-        reading = storage.readings.get(slot.path)
-        tensors = () if reading is None else tuple(numbers.get(name, -1) for name in reading.tensors)
-        yield slot.kind, len(slot.type.shape), type(reading).__name__, tensors
-    for stored in storage.stored.values():
+    numbers: dict[str, int] = {}
+    declared = {slot.path: slot for slot in storage.checked.slots()}
+    for path in slots:
+        reading, slot = storage.readings.get(path), declared.get(path)
+        if reading is not None and slot is not None:
+            tensors = tuple(numbers.setdefault(name, len(numbers)) for name in reading.tensors)
+            yield slot.kind, len(slot.type.shape), type(reading).__name__, tensors
+    for name in numbers:
+        stored = storage.stored[name]
         yield stored.sizes, str(stored.initializer), stored.frozen, stored.trainable, stored.decay
+    yield len(storage.stored)
 
 
 def _trainings(storage: Storage) -> Iterator[Hashable]:
-    numbers = {name: number for number, name in enumerate(storage.stored)}
     for training in storage.trainings.values():
         sets = (training.frozen, training.trained, training.updated, training.schedules)
-        yield tuple(tuple(sorted(numbers.get(name, -1) for name in names)) for names in sets)
+        yield tuple(tuple(sorted(storage.stored[name].sizes for name in names)) for names in sets)
 
 
 def bound(references: References, moved: Callable[[Span], Place]) -> dict[Place, set[Place]]:

@@ -16,6 +16,7 @@ from pygls.lsp.server import LanguageServer
 from wsdl._version import __version__
 from wsdl.lsp import semantic_tokens
 from wsdl.lsp.client import Client
+from wsdl.lsp.code_actions import KINDS, code_actions, resolved
 from wsdl.lsp.code_lens import code_lenses
 from wsdl.lsp.diagnostics import diagnostics
 from wsdl.lsp.documents import Document, Documents
@@ -25,7 +26,6 @@ from wsdl.lsp.hover import hover
 from wsdl.lsp.inlay_hints import inlay_hints
 from wsdl.lsp.navigation import definition, references
 from wsdl.lsp.outline import folding, outline
-from wsdl.lsp.quick_fixes import quick_fixes
 from wsdl.lsp.refused import Refused
 from wsdl.lsp.rename import prepare_rename, rename
 
@@ -34,10 +34,10 @@ PAUSE = 0.05  # seconds after a keystroke before the text is checked, unless som
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP")  # signals that end the process
 
 _WATCHED = "**/*.{wsd,safetensors,npz,pt,pth,bin,onnx,json}"  # what programs import and load
-_ONLY_QUICK_FIXES = types.CodeActionOptions(code_action_kinds=[types.CodeActionKind.QuickFix])
+_ACTIONS = types.CodeActionOptions(code_action_kinds=KINDS, resolve_provider=True)
 
 FEATURES: Mapping[str, tuple[Callable[[Document, Any], object], object]] = {
-    types.TEXT_DOCUMENT_CODE_ACTION: (quick_fixes, _ONLY_QUICK_FIXES),
+    types.TEXT_DOCUMENT_CODE_ACTION: (code_actions, _ACTIONS),
     types.TEXT_DOCUMENT_CODE_LENS: (code_lenses, None),
     types.TEXT_DOCUMENT_DEFINITION: (definition, None),
     types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT: (highlights, None),
@@ -80,6 +80,7 @@ class Server:
             self._protocol.feature(method)(_function(notified))
         for method, (answer, options) in FEATURES.items():
             self._protocol.feature(method, options)(self._answering(answer))
+        self._protocol.feature(types.CODE_ACTION_RESOLVE)(lambda action: resolved(self._documents, action))
 
     def run(self) -> int:
         """Serve until the client ends the session or closes stdin; returns the exit code that the protocol asks for."""

@@ -1,0 +1,202 @@
+"""Extract block: selected statements, or selected stages of a pipeline, become a block that is applied in their place.
+
+Tensors that they read are its inputs, of the types that the checker found; constants and layers that they read are its
+configuration, so that a layer that was declared before keeps its path. Tensors that are read behind them are its
+results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from lsprotocol.types import CodeActionKind
+
+from wsdl.diagnostics import Edit
+from wsdl.diagnostics.span import Span
+from wsdl.elaborate.bound_names import bound_names, names_of
+from wsdl.elaborate.training import names_read
+from wsdl.lsp.documents import Document
+from wsdl.lsp.names import definitions_of, nodes_at, walk
+from wsdl.lsp.rewrites import Rewrite
+from wsdl.syntax import tree
+
+_MOVED = (tree.Assign, tree.Layer, tree.Parameter, tree.Let, tree.For, tree.If, tree.Scan, tree.Require, tree.Loss)
+_INDENTATION = "    "
+
+
+def extractions(document: Document, start: int, end: int) -> Iterator[Rewrite]:
+    """Of what a selection contains, without the space around it."""
+    text = document.source.text
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    owner = next((d for d in document.tree.declarations if d.span.start <= start and end <= d.span.end), None)
+    if start == end or not isinstance(owner, tree.Block | tree.Model):
+        return
+    selected = [s for s in owner.body if s.span.start < end and start < s.span.end]
+    if selected and selected[0].span.start == start and selected[-1].span.end == end:
+        yield from _of_statements(document, owner, selected)
+    else:
+        yield from _of_stages(document, owner, start, end)
+
+
+def _of_statements(
+    document: Document, owner: tree.Block | tree.Model, selected: Sequence[tree.Statement]
+) -> Iterator[Rewrite]:
+    behind = owner.body[owner.body.index(selected[-1]) + 1 :]
+    bound = bound_names(selected)
+    read_behind = {name.text for name in _read(behind)}
+    results = [name for name, place in bound.items() if name in read_behind and place in document.index.bindings]
+    declared = {n.name.text for s in selected for n in walk(s) if isinstance(n, tree.Layer | tree.Parameter)}
+    if not results or declared & read_behind or not all(isinstance(statement, _MOVED) for statement in selected):
+        return
+    signature = _Signature(document, owner)
+    if not signature.take(_read(selected), selected):
+        return
+    body = document.source.text[_line_start(selected[0]) : selected[-1].span.end]
+    call = f"{', '.join(results)} = {signature.call()}"
+    block = signature.block(f"{body}\n{_INDENTATION}return {', '.join(results)}")
+    yield _rewrite(document, owner, selected[0].span.to(selected[-1].span), call, block)
+
+
+def _of_stages(document: Document, owner: tree.Block | tree.Model, start: int, end: int) -> Iterator[Rewrite]:
+    """Of `|> Dense(8) |> relu`, with or without the sign before the first one."""
+    text = document.source.text
+    start += 2 if text.startswith("|>", start) else 0
+    while text[start].isspace():
+        start += 1
+    around = list(nodes_at(owner, start))
+    if any(isinstance(node, tree.Comprehension | tree.For | tree.Scan | tree.If) for node in around):
+        return
+    pipe = next((node for node in around if isinstance(node, tree.Pipe) and node.span.end >= end), None)
+    stages: list[tree.Expression] = []
+    at: tree.Expression | None = pipe
+    while isinstance(at, tree.Pipe):
+        stages.insert(0, at.stage)
+        at = at.value
+    chosen = [stage for stage in stages if start <= stage.span.start and stage.span.end <= end]
+    if len(chosen) < 2 or chosen[0].span.start != start or chosen[-1].span.end != end:
+        return
+    signature = _Signature(document, owner)
+    if not signature.take([name for stage in chosen for name in names_of(stage)], chosen) or signature.inputs:
+        return
+    signature.inputs["x"] = "[...]"
+    block = signature.block(f"{_INDENTATION}return x |> {text[start:end]}")
+    yield _rewrite(document, owner, document.source.span(start, end), signature.layer(), block)
+
+
+def _rewrite(document: Document, owner: tree.Node, place: Span, call: str, block: str) -> Rewrite:
+    name = block.partition(" ")[2].partition("(")[0]
+    above = document.source.span(*[_start_with_comments(document, owner)] * 2)
+    edits = (Edit(above, f"{block}\n\n"), Edit(place, call))
+    return Rewrite(f"Extract the block `{name}`", CodeActionKind.RefactorExtract.value, edits)
+
+
+def _line_start(node: tree.Node) -> int:
+    return node.span.source.text.rfind("\n", 0, node.span.start) + 1
+
+
+def _start_with_comments(document: Document, node: tree.Node) -> int:
+    """The start of a declaration with the lines of comments directly above it."""
+    text, start = document.source.text, _line_start(node)
+    while start and text[text.rfind("\n", 0, start - 1) + 1 : start].lstrip().startswith("#"):
+        start = text.rfind("\n", 0, start - 1) + 1
+    return start
+
+
+def _read(statements: Iterable[tree.Statement]) -> list[tree.Name]:
+    """The names that statements read, and those that paths begin with."""
+    return [name for statement in statements for name in (*names_read(statement), *_in_paths(statement))]
+
+
+def _in_paths(statement: tree.Statement) -> Iterator[tree.Name]:
+    for node in walk(statement):
+        if isinstance(node, tree.Share | tree.Freeze | tree.Formula | tree.Update):
+            yield from (part for part in walk(node) if isinstance(part, tree.Name))
+
+
+class _Signature:
+    """The inputs and the configuration of a new block, by name."""
+
+    def __init__(self, document: Document, owner: tree.Block | tree.Model) -> None:
+        self._document, self._owner = document, owner
+        self.inputs: dict[str, str] = {}
+        self._configuration: dict[str, str] = {}
+        taken = {d.name.text for d in document.tree.declarations if isinstance(d, tree.Block)}
+        self._name = next(name for name in _names() if name not in taken)
+
+    def take(self, names: Iterable[tree.Name], inside: Sequence[tree.Node]) -> bool:
+        """Add what stands for the names that are bound outside; `False` if that can't be done."""
+        own = [part.span for part in inside]
+        sizes: list[str] = []
+        for name in names:
+            places = definitions_of(self._document, name.span)
+            outside = [p for p in places if not any(s.source is p.source and s.start <= p.start < s.end for s in own)]
+            outside = [p for p in outside if p.source is name.span.source and self._owner.span.start <= p.start]
+            outside = [p for p in outside if p != name.span and p.end <= self._owner.span.end]
+            if not outside or name.text in self.inputs or name.text in self._configuration:
+                continue
+            role = self._role(name, outside)
+            if role == "size":
+                sizes.append(name.text)
+            elif role is None:
+                return False
+        return all(self._has_size(size) for size in sizes)
+
+    def _role(self, name: tree.Name, places: Sequence[Span]) -> str | None:
+        """Add a name; what it is, `None` if a block can't have it."""
+        bindings = self._document.index.bindings
+        inputs = {item.name.span: item for item in self._owner.inputs}
+        configuration = self._owner.configuration if isinstance(self._owner, tree.Block) else ()
+        for item in configuration:
+            if item.name.span in places:
+                self._configuration[name.text] = " | ".join(kind.text for kind in item.types)
+                return "configuration"
+        declared = next((n for n in walk(self._owner) if isinstance(n, tree.Layer) and n.name.span in places), None)
+        if declared is not None:
+            is_array = declared.count is not None or isinstance(declared.value, tree.List | tree.Comprehension)
+            self._configuration[name.text] = "list" if is_array else "layer"
+            return "configuration"
+        input_ = next((inputs[place] for place in places if place in inputs), None)
+        if input_ is not None and len(places) == 1:
+            if input_.count is not None or input_.default is not None:
+                return None
+            self.inputs[name.text] = input_.type.span.text
+            return "input"
+        types = {str(b.type) for place in places for b in bindings.get(place, ())}
+        if types:
+            self.inputs[name.text] = types.pop() if len(types) == 1 and isinstance(self._owner, tree.Model) else "[...]"
+            return "input"
+        sizes = {n.span for i in self._owner.inputs for dim in i.type.dims for n in names_of(dim)}
+        return "size" if sizes.intersection(places) else None
+
+    def _has_size(self, size: str) -> bool:
+        """Whether an input of the block binds a size."""
+        return any(size in _parts(type) for type in self.inputs.values())
+
+    def _call_arguments(self) -> str:
+        return ", ".join(f"{name}={name}" for name in self._configuration)
+
+    def layer(self) -> str:
+        return f"{self._name}({self._call_arguments()})"
+
+    def call(self) -> str:
+        return f"{self.layer()}({', '.join(self.inputs)})"
+
+    def block(self, body: str) -> str:
+        configuration = ", ".join(f"{name}: {kind}" for name, kind in self._configuration.items())
+        inputs = ", ".join(f"{name}: {type}" for name, type in self.inputs.items())
+        return f"block {self._name}({configuration})({inputs}) {{\n{body}\n}}"
+
+
+def _parts(type: str) -> list[str]:
+    return "".join(c if c.isalnum() or c == "_" else " " for c in type).split()
+
+
+def _names() -> Iterator[str]:
+    yield "Extracted"
+    number = 2
+    while True:
+        yield f"Extracted{number}"
+        number += 1
