@@ -81,7 +81,7 @@ def _root(scope: FileScope) -> Layer:
     """The layer of the file itself; its path is empty."""
     span = scope.source.span(0, 0)
     node = tree.Model(span, tree.Name(span, ""), (), None, ())
-    return Layer(Definition(node, scope), {}, Module("", "", span), span)
+    return Layer(Definition(node, scope), {}, Module("", "", span), span, taken=set(scope.definitions))
 
 
 def _file(scope: FileScope, context: Context) -> None:

@@ -11,6 +11,7 @@ from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import run
 from wsdl.elaborate.graph_builder import GraphBuilder
 from wsdl.elaborate.items import POISON, Frame, Item, Layer
+from wsdl.elaborate.layers import declared_names
 from wsdl.elaborate.output_sizes import output_sizes
 from wsdl.elaborate.results import finish, result_names
 from wsdl.elaborate.scopes import Definition
@@ -39,7 +40,8 @@ def elaborate_model(definition: Definition, context: Context) -> Layer:
     node = definition.node
     assert isinstance(node, tree.Model)
     name = node.name.text
-    layer = Layer(definition, {}, Module(name, "model", node.name.span), node.name.span)
+    taken = set(declared_names(node.body))
+    layer = Layer(definition, {}, Module(name, "model", node.name.span), node.name.span, taken=taken)
     graph, frame, _, results = _run_body(layer, node, context)
     model = Model(name, graph, layer.module, node.doc, node.name.span, naming=context.builder.naming)
     context.program.models[name] = model
