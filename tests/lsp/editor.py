@@ -67,6 +67,10 @@ class Editor:
         message = self._answer(f"textDocument/{method}", textDocument={"uri": path.as_uri()}, **parameters)
         return message["error"]["message"] if "error" in message else message["result"]
 
+    def refused(self, method: str, **parameters: Any) -> str:
+        """The message of the error that is the answer to a request."""
+        return str(self._answer(method, **parameters)["error"]["message"])
+
     def _diagnostics(self, path: Path) -> list[Any]:
         """Those of the current version, as soon as they are there."""
         while True:

@@ -14,15 +14,15 @@ from wsdl.diagnostics.span import Source
 from wsdl.onnx.training import emit_step
 
 
-def compiled(source: Source) -> list[bytes]:
-    """The models and training steps of a program, with numbers in place of names."""
-    return [_without_names(proto) for proto in _models(source)]
+def compiled(source: Source, *, steps: bool = True) -> list[bytes]:
+    """The models, and the training steps, of a program, with numbers in place of names."""
+    return [_without_names(proto) for proto in _models(source, steps)]
 
 
-def _models(source: Source) -> Iterator[ModelProto]:
+def _models(source: Source, steps: bool) -> Iterator[ModelProto]:
     storage = storage_of(source)
     yield from compiler.emit(compiler.lower(storage), compiler.provenance(storage, source)).values()
-    for step in compiler.train_steps(storage).values():
+    for step in compiler.train_steps(storage).values() if steps else ():
         yield emit_step(step)
 
 
@@ -51,5 +51,6 @@ def _without_names(proto: ModelProto) -> bytes:
                 kind = type(message).__name__ if isinstance(message, NodeProto | GraphProto) else "value"
                 setattr(message, field.name, number(kind, value))
 
-    rename(proto)
+    rename(proto)  # nodes first, so that stored tensors are numbered as they are read, and not as they are declared
+    proto.graph.initializer.sort(key=lambda tensor: tensor.name)
     return proto.SerializeToString(deterministic=True)

@@ -15,6 +15,7 @@ from wsdl.diagnostics import Edit
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.bound_names import bound_names, names_of
 from wsdl.elaborate.training import names_read
+from wsdl.ir.types import TensorType
 from wsdl.lsp.documents import Document
 from wsdl.lsp.names import definitions_of, nodes_at, walk
 from wsdl.lsp.rewrites import Rewrite
@@ -47,9 +48,11 @@ def _of_statements(
     behind = owner.body[owner.body.index(selected[-1]) + 1 :]
     bound = bound_names(selected)
     read_behind = {name.text for name in _read(behind)}
-    results = [name for name, place in bound.items() if name in read_behind and place in document.index.bindings]
+    results = [name for name in bound if name in read_behind]
     declared = {n.name.text for s in selected for n in walk(s) if isinstance(n, tree.Layer | tree.Parameter)}
     if not results or declared & read_behind or not all(isinstance(statement, _MOVED) for statement in selected):
+        return
+    if any(bound[name] not in document.index.bindings for name in results):  # a list, or a constant
         return
     signature = _Signature(document, owner)
     if not signature.take(_read(selected), selected):
@@ -81,7 +84,14 @@ def _of_stages(document: Document, owner: tree.Block | tree.Model, start: int, e
     signature = _Signature(document, owner)
     if not signature.take([name for stage in chosen for name in names_of(stage)], chosen) or signature.inputs:
         return
-    signature.inputs["x"] = "[...]"
+    first = pipe
+    while isinstance(first, tree.Pipe) and first.stage is not chosen[0]:
+        first = first.value if isinstance(first.value, tree.Pipe) else None
+    value = first.value if first is not None else None
+    places = definitions_of(document, value.span) if isinstance(value, tree.Name) else ()
+    types = [binding.type for place in places for binding in document.index.bindings.get(place, ())]
+    integers = bool(types) and not all(type.is_float for type in types)
+    signature.inputs["x"] = _general(types) if integers else "[...]"
     block = signature.block(f"{_INDENTATION}return x |> {text[start:end]}")
     yield _rewrite(document, owner, document.source.span(start, end), signature.layer(), block)
 
@@ -164,9 +174,10 @@ class _Signature:
                 return None
             self.inputs[name.text] = input_.type.span.text
             return "input"
-        types = {str(b.type) for place in places for b in bindings.get(place, ())}
+        types = [binding.type for place in places for binding in bindings.get(place, ())]
         if types:
-            self.inputs[name.text] = types.pop() if len(types) == 1 and isinstance(self._owner, tree.Model) else "[...]"
+            written = str(types[0]) if isinstance(self._owner, tree.Model) and len({*map(str, types)}) == 1 else None
+            self.inputs[name.text] = written or _general(types)
             return "input"
         sizes = {n.span for i in self._owner.inputs for dim in i.type.dims for n in names_of(dim)}
         return "size" if sizes.intersection(places) else None
@@ -188,6 +199,13 @@ class _Signature:
         configuration = ", ".join(f"{name}: {kind}" for name, kind in self._configuration.items())
         inputs = ", ".join(f"{name}: {type}" for name, type in self.inputs.items())
         return f"block {self._name}({configuration})({inputs}) {{\n{body}\n}}"
+
+
+def _general(types: Sequence[TensorType]) -> str:
+    """A type of the inputs of a block that all of these have: without sizes, and without a dtype if it is a float."""
+    dtypes, ranks = {type.dtype for type in types}, {len(type.shape) for type in types}
+    dtype = "" if all(type.is_float for type in types) else dtypes.pop() if len(dtypes) == 1 else "any"
+    return f"{dtype}[{', '.join('_' * ranks.pop()) if len(ranks) == 1 else '...'}]"
 
 
 def _parts(type: str) -> list[str]:

@@ -30,7 +30,8 @@ class Rewrite(NamedTuple):
 def text_after(rewrite: Rewrite, document: Document) -> str:
     """The text of the document after a rewrite. Raises `Refused` if it isn't a program without new problems."""
     source = document.source
-    text = edited(source, {edit.span: edit.text for edit in rewrite.edits})
+    end = "\r\n" if "\r\n" in source.text else "\n"
+    text = edited(source, {edit.span: edit.text.replace("\r\n", "\n").replace("\n", end) for edit in rewrite.edits})
     try:
         if format(source) == source.text:
             text = format(text)

@@ -132,6 +132,15 @@ def _tied(first: Slot | None, other: Slot | None, storage: Storage) -> bool:
     return len(readings) == 2 and readings[0] == readings[1]
 
 
+def _except_states(group: Sequence[_Member], paths: Sequence[str]) -> str:
+    """The states of layers, which each keeps: running statistics of different values don't mix."""
+    if not all(path.removesuffix("[*]") == member.name for path, member in zip(paths, group, strict=True)):
+        return ""
+    states = [part for part, slot in group[0].layers[0].items() if slot.kind == "state"]
+    listed = dict.fromkeys(part.partition("[")[0] for part in states)  # of an array, all of its layers whole
+    return f" except {', '.join(listed)}" if listed else ""
+
+
 # -- what is written ---------------------------------------------------------------------------------------------------
 
 
@@ -145,7 +154,7 @@ def _rewrite(document: Document, body: Sequence[tree.Node], group: Sequence[_Mem
     line_end = len(text) if line_end < 0 else line_end - (text[line_end - 1] == "\r")
     start = body[last].span.start
     indentation = text[text.rfind("\n", 0, start) + 1 : start]
-    written = f"share {{ {', '.join(paths)} }}"
+    written = f"share {{ {', '.join(paths)}{_except_states(group, paths)} }}"
     place = document.source.span(line_end, line_end)
     kind = CodeActionKind.RefactorRewrite.value
     return Rewrite(f"Tie these: {written}", kind, (Edit(place, f"\n{indentation}{written}"),), keeps_meaning=False)
