@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from website import ROOT
 from website.places import program_files
+from website.programs import drawn_at
 from wsdl import api
 from wsdl.pictures.graphviz import svg_from_dot
-
-FOLDER = ROOT / "build" / "pictures"
-
-
-def picture(program: Path) -> Path:
-    """Where the picture of a program is, once it is drawn."""
-    return FOLDER / program.relative_to(ROOT).with_suffix(".svg")
 
 
 def main() -> None:
     for program in program_files():
-        path = picture(program)
+        path = drawn_at(program)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(svg_from_dot(api.graph(program, depth=1)), encoding="utf-8")
 

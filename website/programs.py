@@ -63,9 +63,14 @@ def _row(source: Path) -> str:
     return ""
 
 
+def drawn_at(program: Path) -> Path:
+    """Where `python -m website.pictures` draws a program."""
+    return ROOT / "build" / "pictures" / program.relative_to(ROOT).with_suffix(".svg")
+
+
 def _picture(source: Path) -> str:
     """The picture of a program, if there is one: of `python -m website.pictures`, or for a page of `docs/`."""
-    drawn = [ROOT / "build" / "pictures" / source.relative_to(ROOT).with_suffix(".svg")]
+    drawn = [drawn_at(source)]
     if source.parent == ROOT / "examples":
         drawn.append(ROOT / "docs" / "pictures" / f"{source.stem}.svg")
     path = next((path for path in drawn if path.exists()), None)

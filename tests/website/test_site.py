@@ -25,7 +25,7 @@ MARKDOWN = re.compile(r"\]\(|`|\*\*|^ *[-*] .*", re.MULTILINE)
 
 
 def test_site(tmp_path: Path) -> None:
-    """One test, as the site is built for it: 570 pages."""
+    """One test, as the site is built for it."""
     site = build(tmp_path / "site")
     texts = {path.relative_to(site).as_posix(): path.read_text("utf-8") for path in site.rglob("*.html")}
     assert {re.sub(r"\.md$", ".html", place) for place in pages().values() if place.endswith(".md")} <= {*texts}
