@@ -84,4 +84,6 @@ def test_a_program_in_neovim(tmp_path: Path) -> None:
     assert "x: f32[n, 8]" in found["hover"]
     assert found["quickfix"] == [["a.wsd", 4, 21, "e", "there is no `y` in scope (not bound before this)"]]
     assert found["mended"]
+    assert found["members"] == [[3, 11], [4, 12], [4, 18]]
+    assert found["cursor"][1:3] == [3, 11]
     assert found["formatted"] == TEXT.replace("return   block( y)", "return block(x)").splitlines()

@@ -18,7 +18,9 @@ class Editor:
     """A session with a server. `shown` are the diagnostics in the editor, by URI, `log` what the server has written to
     stderr, once it has ended."""
 
-    def __init__(self, *arguments: str, encodings: list[str] | None = None) -> None:
+    def __init__(
+        self, *arguments: str, encodings: list[str] | None = None, experimental: dict[str, Any] | None = None
+    ) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "wsdl", "lsp", *arguments],
             stdin=subprocess.PIPE,
@@ -28,6 +30,7 @@ class Editor:
         self.shown: dict[str, list[Any]] = {}
         self.versions: dict[str, int] = {}
         self.registered: list[Any] = []
+        self.documents_shown: list[Any] = []
         self.log = ""
         self._received: Queue[Any] = Queue()
         self._number = 0
@@ -35,7 +38,10 @@ class Editor:
         for thread in self._threads:
             thread.start()
         general = {"general": {**CAPABILITIES["general"], "positionEncodings": encodings}} if encodings else {}
-        started = self.call("initialize", processId=None, rootUri=None, capabilities=CAPABILITIES | general)
+        if experimental is None:
+            experimental = {"commands": ["wsdl.showMembers"]}  # as the extension for VS Code
+        capabilities = CAPABILITIES | general | {"experimental": experimental}
+        started = self.call("initialize", processId=None, rootUri=None, capabilities=capabilities)
         self.capabilities = started["capabilities"]
         self.notify("initialized")
 
@@ -126,6 +132,9 @@ class Editor:
         elif message.get("method") == "client/registerCapability":
             self.registered += message["params"]["registrations"]
             self._send({"id": message["id"], "result": None})
+        elif message.get("method") == "window/showDocument":
+            self.documents_shown.append(message["params"])
+            self._send({"id": message["id"], "result": {"success": True}})
         return message
 
     def _receive(self) -> None:

@@ -123,3 +123,29 @@ def test_lenses_stay_while_there_are_errors(editor: Editor, tmp_path: Path) -> N
     assert [(lens["command"]["title"], lens["range"]["start"]["line"] - 1) for lens in after] == [
         (lens["command"]["title"], lens["range"]["start"]["line"]) for lens in before
     ]
+
+
+def test_a_lens_goes_through_its_members(editor: Editor, tmp_path: Path) -> None:
+    """All at once for a client with a command for it, otherwise one after the other."""
+    path, text = tmp_path / "m.wsd", (FIXTURES / "tied.wsd").read_text(encoding="utf-8")
+    editor.open(path, text)
+    [_, lens, _] = editor.ask("codeLens", path)
+    uri, at, places = lens["command"]["arguments"]
+    assert (lens["command"]["command"], uri, at) == ("wsdl.showMembers", path.as_uri(), lens["range"]["start"])
+    lines = text.splitlines()
+    members = [(place["range"]["start"]["line"], place["range"]["start"]["character"]) for place in places]
+    assert [lines[line][start:].partition(" ")[0] for line, start in members] == [
+        "tok",
+        "head",
+        "tok(ids)",
+        "head(relu(down(up(h))))",
+    ]
+    other = Editor(experimental={})
+    other.open(path, text)
+    [_, lens, _] = other.ask("codeLens", path)
+    assert lens["command"]["command"] == "wsdl.nextMember"
+    for line, start in [*members, members[0]]:
+        other.call("workspace/executeCommand", **{k: lens["command"][k] for k in ("command", "arguments")})
+        assert other.documents_shown[-1]["uri"] == path.as_uri()
+        assert other.documents_shown[-1]["selection"]["start"] == {"line": line, "character": start}
+    assert other.end() == 0

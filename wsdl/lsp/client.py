@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 from pygls.uris import to_fs_path
 
 if TYPE_CHECKING:  # the playground has no server
     from pygls.workspace import Workspace
+
+SHOW_MEMBERS = "wsdl.showMembers"  # lists locations; a client that has it says so in `experimental.commands`
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Client:
     folders: tuple[Path, ...] = ()
     takes_versions: bool = False  # of the documents that an edit changes
     takes_annotations: bool = False  # reasons of changes, which a user confirms
+    shows_members: bool = False  # by its command `wsdl.showMembers`
+    shows_documents: bool = False  # when the server asks for it
     asks_later: bool = False  # for the edits of a code action, when it is chosen
 
     @classmethod
@@ -32,5 +36,13 @@ class Client:
             tuple(Path(path) for uri in uris if (path := to_fs_path(uri))),
             takes_versions=bool(edits and edits.document_changes),
             takes_annotations=bool(edits and edits.change_annotation_support),
+            shows_members=SHOW_MEMBERS in _commands(capabilities.experimental),
+            shows_documents=bool(capabilities.window and capabilities.window.show_document),
             asks_later=bool(later and "edit" in later.properties),
         )
+
+
+def _commands(experimental: Any) -> list[Any]:
+    """The commands that a client has, as clients of other servers say it."""
+    listed = experimental.get("commands") if isinstance(experimental, dict) else getattr(experimental, "commands", None)
+    return list(listed) if isinstance(listed, list | tuple) else []

@@ -1,6 +1,8 @@
 """Code lenses: above each model what it stores and what sharing saves, above each `share` what is shared how often.
 
-While a program has errors, the lenses of its last version without errors stay, so that lines don't jump.
+A click goes to the layers that read the shared tensors: all of them in a list, by the client's own command
+`wsdl.showMembers`, or one after the other, by the server's `wsdl.nextMember`. While a program has errors, the lenses of
+its last version without errors stay, so that lines don't jump.
 """
 
 from __future__ import annotations
@@ -10,10 +12,15 @@ from collections.abc import Iterator
 from lsprotocol import types
 
 from wsdl.diagnostics.figures import count, rounded, size
+from wsdl.diagnostics.span import Span
 from wsdl.ir.inventory import Inventory
-from wsdl.lsp.documents import Document
+from wsdl.lsp.client import SHOW_MEMBERS
+from wsdl.lsp.documents import Document, Documents
+from wsdl.lsp.highlight import readers
 from wsdl.lsp.names import walk
 from wsdl.syntax import tree
+
+NEXT_MEMBER = "wsdl.nextMember"
 
 
 def code_lenses(document: Document, params: types.CodeLensParams) -> list[types.CodeLens]:
@@ -21,6 +28,21 @@ def code_lenses(document: Document, params: types.CodeLensParams) -> list[types.
         document.documents.titles[document.uri] = dict(_titles(document, document.inventory))
     titles = document.documents.titles.get(document.uri, {})
     return [_lens(document, node, title) for node in _nodes(document) if (title := titles.get(_key(node)))]
+
+
+def next_member(documents: Documents, uri: str, number: int) -> types.ShowDocumentParams | None:
+    """What to show at a click on a lens of a document, of which `number` were above it: the first member, then the one
+    behind the last one shown."""
+    document = documents.get(uri)
+    nodes = list(_nodes(document)) if document is not None else []
+    members = _members(document, nodes[number]) if document is not None and number < len(nodes) else []
+    if not members:
+        return None
+    last = documents.shown_members.get(uri, (-1, -1))
+    at = (last[1] + 1) % len(members) if last[0] == number else 0
+    documents.shown_members[uri] = number, at
+    place = documents.location(members[at])
+    return types.ShowDocumentParams(place.uri, take_focus=True, selection=place.range)
 
 
 def _nodes(document: Document) -> Iterator[tree.Model | tree.Share]:
@@ -32,9 +54,39 @@ def _key(node: tree.Model | tree.Share) -> str:
     return f"model {node.name.text}" if isinstance(node, tree.Model) else node.span.text
 
 
-def _lens(document: Document, node: tree.Node, title: str) -> types.CodeLens:
+def _lens(document: Document, node: tree.Model | tree.Share, title: str) -> types.CodeLens:
     start = document.positions.position(node.span.start)
-    return types.CodeLens(types.Range(start, start), types.Command(title, ""))
+    return types.CodeLens(types.Range(start, start), _command(document, node, title, start))
+
+
+def _command(document: Document, node: tree.Model | tree.Share, title: str, start: types.Position) -> types.Command:
+    documents, client = document.documents, document.documents.client
+    members = _members(document, node) if client.shows_members or client.shows_documents else []
+    if not members:
+        return types.Command(title, "")
+    if client.shows_members:
+        arguments = [document.uri, start, [documents.location(member) for member in members]]
+        return types.Command(title, SHOW_MEMBERS, arguments=arguments)
+    return types.Command(title, NEXT_MEMBER, arguments=[document.uri, list(_nodes(document)).index(node)])
+
+
+def _members(document: Document, node: tree.Model | tree.Share) -> list[Span]:
+    """Where the layers that read the tensors of a group, or the shared tensors of a model, are declared and applied, in
+    the order of the text. None while there are errors."""
+    storage, inventory = document.examined.storage, document.inventory
+    if storage is None or inventory is None:
+        return []
+    if isinstance(node, tree.Share):
+        readings = [storage.readings.get(path) for path in document.references.slots.get(node.span, ())]
+        tensors = dict.fromkeys(name for reading in readings if reading is not None for name in reading.tensors)
+    else:
+        tensors = dict.fromkeys(tensor.name for tensor in inventory.shared())
+    if isinstance(node, tree.Model):
+        module = storage.checked.models[node.name.text].module
+        read = {name for slot in module.all_slots() for name in storage.readings[slot.path].tensors}
+        tensors = dict.fromkeys(name for name in tensors if name in read)
+    layers = (place for place in readers(document, tensors) if place not in document.references.slots)
+    return sorted(dict.fromkeys(layers), key=lambda p: (p.source is not document.source, p.source.path, p.start))
 
 
 def _titles(document: Document, inventory: Inventory) -> Iterator[tuple[str, str]]:

@@ -117,6 +117,7 @@ class Documents:
         self.titles: dict[str, dict[str, str]] = {}  # those of the last code lenses without errors, by URI
         self._open: dict[str, Document] = {}
         self._on_disk: dict[str, tuple[tuple[int, ...], Source | None]] = {}  # by path, with what tells a change
+        self.shown_members: dict[str, tuple[int, int]] = {}  # by URI, the lens and the member that was shown last
         self._tokens: dict[str, tuple[str, list[int]]] = {}  # the last semantic tokens, by URI, with a name of theirs
         self._positions: WeakKeyDictionary[Source, Positions] = WeakKeyDictionary()
 
@@ -134,6 +135,7 @@ class Documents:
         self._open.pop(uri, None)
         self.titles.pop(uri, None)
         self._tokens.pop(uri, None)
+        self.shown_members.pop(uri, None)
 
     def keep_tokens(self, uri: str, data: list[int]) -> str:
         """Keep the semantic tokens of a document until the next ones; returns a name for them."""

@@ -56,17 +56,10 @@ def readers(document: Document, tensors: Collection[str], without: Collection[st
     paths = dict.fromkeys(slot.path for name in tensors for slot in storage.readers[name] if slot.path not in without)
     parts = [place for place, named in document.references.slots.items()
              if place.text.isidentifier() and _tensors(storage, named) == set(tensors)]  # fmt: skip
-    owners = dict.fromkeys(_owner(path, document) for path in paths)
+    owners = dict.fromkeys(document.index.owner(path) for path in paths)
     return [*parts, *(p for place in owners if place is not None for p in (place, *document.references.uses(place)))]
 
 
 def _tensors(storage: Storage, paths: Iterable[str]) -> set[str]:
     """The stored tensors that slots read."""
     return {name for path in paths if path in storage.readings for name in storage.readings[path].tensors}
-
-
-def _owner(path: str, document: Document) -> Span | None:
-    """The name of the innermost layer with a slot that the user has given a name."""
-    around = (m for m in document.index.modules if path.startswith((f"{m.path}.", f"{m.path}[")))
-    named = [m.span for m in around if not m.span.source.is_standard and m.span.text.isidentifier()]
-    return named[-1] if named else None

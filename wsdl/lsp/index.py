@@ -23,6 +23,7 @@ class Index:
         self.modules: list[Module] = []
         self.slots: dict[str, Slot] = {}
         self.bindings: dict[Span, list[Binding]] = {}
+        self._by_path: dict[str, Module] = {}
         self._layers: dict[tuple[Source, int], list[Module]] = {}
         self._parameters: dict[Span, list[Slot]] = {}
         if program is not None:
@@ -40,6 +41,15 @@ class Index:
         block around it, and for each of an array."""
         return self._layers.get((place.source, place.start), [])
 
+    def owner(self, path: str) -> Span | None:
+        """The name of the innermost layer with a slot that the user has given a name."""
+        while path:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+            module = self._by_path.get(path)
+            if module is not None and not module.span.source.is_standard and module.span.text.isidentifier():
+                return module.span
+        return None
+
     def _fill(self, program: Checked) -> None:
         from wsdl.sharing.path_references import references
 
@@ -50,6 +60,7 @@ class Index:
                 self.names.setdefault(name.source, []).append(name)
         self.modules = [module for root in program.roots() for module in root.modules()]
         self.slots = {slot.path: slot for slot in program.slots()}
+        self._by_path = {module.path: module for module in self.modules}
         for module in self.modules:
             self._layers.setdefault((module.span.source, module.span.start), []).append(module)
         for slot in self.slots.values():

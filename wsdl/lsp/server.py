@@ -17,7 +17,7 @@ from wsdl._version import __version__
 from wsdl.lsp import semantic_tokens
 from wsdl.lsp.client import Client
 from wsdl.lsp.code_actions import KINDS, code_actions, resolved
-from wsdl.lsp.code_lens import code_lenses
+from wsdl.lsp.code_lens import NEXT_MEMBER, code_lenses, next_member
 from wsdl.lsp.diagnostics import diagnostics
 from wsdl.lsp.documents import Document, Documents
 from wsdl.lsp.formatting import formatting
@@ -80,6 +80,7 @@ class Server:
             self._protocol.feature(method)(_function(notified))
         for method, (answer, options) in FEATURES.items():
             self._protocol.feature(method, options)(self._answering(answer))
+        self._protocol.command(NEXT_MEMBER)(lambda uri, number: self._show_next(uri, number))
         self._protocol.feature(types.CODE_ACTION_RESOLVE)(lambda action: resolved(self._documents, action))
 
     def run(self) -> int:
@@ -113,6 +114,11 @@ class Server:
                 return None
 
         return handler
+
+    def _show_next(self, uri: str, number: int) -> None:
+        shown = next_member(self._documents, uri, number)
+        if shown is not None:
+            self._protocol.window_show_document(shown)
 
     # -- documents -----------------------------------------------------------------------------------------------------
 

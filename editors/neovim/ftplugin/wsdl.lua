@@ -15,8 +15,19 @@ local command = vim.g.wsdl_command or "wsdl"
 if vim.fn.executable(command) == 0 then
   return
 end
+
+-- A code lens lists the layers that share, and goes to the first: `:cnext` goes on.
+vim.lsp.commands["wsdl.showMembers"] = function(lens, context)
+  local encoding = vim.lsp.get_client_by_id(context.client_id).offset_encoding
+  local items = vim.lsp.util.locations_to_items(lens.arguments[3], encoding)
+  vim.fn.setqflist({}, " ", { title = lens.title, items = items })
+  vim.cmd("cfirst")
+end
+local capabilities = vim.lsp.protocol.make_client_capabilities()
+capabilities.experimental = { commands = { "wsdl.showMembers" } }
+
 local folder = vim.fn.expand("%:p:h")
-local config = { name = "wsdl", cmd = { command, "lsp" }, root_dir = folder }
+local config = { name = "wsdl", cmd = { command, "lsp" }, root_dir = folder, capabilities = capabilities }
 if vim.lsp.start then -- from Neovim 0.8
   vim.lsp.start(config)
 else

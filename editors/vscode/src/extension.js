@@ -14,6 +14,7 @@ export async function activate(context) {
     vscode.commands.registerCommand("wsdl.showPicture", () => trusted() && picture.show()),
     vscode.commands.registerCommand("wsdl.train", () => trusted() && train()),
     vscode.commands.registerCommand("wsdl.restart", restart),
+    vscode.commands.registerCommand("wsdl.showMembers", showMembers),
     vscode.tasks.registerTaskProvider("wsdl", new Tasks()),
     vscode.workspace.onDidGrantWorkspaceTrust(restart),
     vscode.workspace.onDidChangeConfiguration((change) => change.affectsConfiguration("wsdl.path") && restart()),
@@ -35,6 +36,12 @@ async function restart() {
     documentSelector: [{ language: "wsdl" }],
     synchronize: { fileEvents: vscode.workspace.createFileSystemWatcher("**/*.{wsd,safetensors,npz}") },
   });
+  client.registerFeature({
+    fillClientCapabilities: (capabilities) => (capabilities.experimental = { commands: ["wsdl.showMembers"] }),
+    initialize() {},
+    getState: () => ({ kind: "static" }),
+    clear() {},
+  });
   try {
     await client.start();
   } catch (error) {
@@ -43,6 +50,13 @@ async function restart() {
     if ((await vscode.window.showErrorMessage(message, settings)) === settings)
       await vscode.commands.executeCommand("workbench.action.openSettings", "wsdl.path");
   }
+}
+
+/** The command of a code lens: lists the layers that share. */
+function showMembers(uri, position, locations) {
+  const { asUri, asPosition, asLocation } = client.protocol2CodeConverter;
+  const places = locations.map(asLocation);
+  return vscode.commands.executeCommand("editor.action.showReferences", asUri(uri), asPosition(position), places);
 }
 
 function trusted() {
