@@ -21,7 +21,6 @@ from website.blocks import Block
 from website.markdown import outline, rewrite
 
 _IMAGE = re.compile(r'<p><img alt="(?P<alt>[^"]*)" src="(?P<source>[^"]*\.svg)" */?></p>')
-_LEXERS = {"output": "text", "lark": "ebnf", "elisp": "common-lisp"}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -84,7 +83,7 @@ def _path(uri: str) -> str:
 
 def _fence(block: Block, path: str, base: str) -> tuple[str, str]:
     """The information of a block as MkDocs wants it, and the link below it; `base` leads to the folder of the site."""
-    classes = [_LEXERS.get(block.language, block.language)]
+    classes = [{"lark": "ebnf"}.get(block.language, block.language)]
     name = block.note.get("file") or block.note.get("same as") or ""
     name = name or next((mark for mark in block.marks if mark.endswith(".wsd")), "")
     if block.language == "wsd" and "error" in block.marks:

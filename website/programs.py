@@ -7,19 +7,12 @@ import os
 import re
 from pathlib import Path
 
+from pygments.lexers import find_lexer_class_for_filename
+
 from website import ROOT
 from website.markdown import title
 
 _DOCUMENTED = re.compile(r"^((?:## .*\n)+)(?=model )", re.MULTILINE)
-_LANGUAGES = {
-    ".py": "python",
-    ".js": "js",
-    ".sh": "sh",
-    ".yaml": "yaml",
-    ".toml": "toml",
-    ".el": "elisp",
-    ".lua": "lua",
-}
 _UNSEARCHED = "---\nsearch:\n  exclude: true\n---\n\n"
 
 
@@ -33,11 +26,12 @@ def page(path: str) -> str:
         return _program(source, content)
     if source.suffix == ".ipynb":
         return _notebook(source, content)
-    return f"{_UNSEARCHED}# {source.name}\n\n`{path}`\n\n{_block(_LANGUAGES.get(source.suffix, 'text'), content)}"
+    lexer = find_lexer_class_for_filename(source.name)
+    return f"{_UNSEARCHED}# {source.name}\n\n`{path}`\n\n{_block(lexer.aliases[0] if lexer else 'text', content)}"
 
 
 def _block(language: str, content: str) -> str:
-    fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall(r"`+", content)), 3)
+    fence = "`" * max([3, *(len(ticks) + 1 for ticks in re.findall(r"`+", content))])
     return f"{fence}{language}\n{content.rstrip()}\n{fence}\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from website import playground
 from website.blocks import Block
 from website.markdown import links, outline, rewrite
 from website.navigation import navigation
-from website.places import link, resolve
+from website.places import link, resolve, text
 from wsdl.playground.link import program
 
 PAGE = """\
@@ -92,6 +93,22 @@ def test_a_page_for_the_site() -> None:
 )
 def test_links(page: str, target: str, to: str) -> None:
     assert link(page, target) == to
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("examples/lm.wsd", r"# lm\.wsd\n\nA language model .*\n\n\| shared .*\n.*\n.* 57% \|\n\n```wsd\nlet vocab"),
+        ("examples/updates", r"# Updates\n\n\| page .*\n.*\n\| \[`byol.wsd`\]\(byol.wsd\) \| \w"),
+        (
+            "examples/notebooks/sharing.ipynb",
+            r"# Weight (.|\n)*```python fragment\n%load_ext(.|\n)*```wsd fragment\n%%",
+        ),
+        ("examples/demo.py", r"---\nsearch:\n  exclude: true\n---\n\n# demo.py\n\n`examples/demo.py`\n\n```python\n"),
+    ],
+)
+def test_pages_of_what_is_not_markdown(path: str, shown: str) -> None:
+    assert re.match(shown, text(path))
 
 
 def test_links_stay_in_the_repository() -> None:
