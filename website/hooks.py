@@ -20,6 +20,7 @@ from website import ROOT, navigation, places, playground
 from website.blocks import Block
 from website.markdown import outline, rewrite
 
+_ASSETS = (ROOT / "wsdl" / "pictures" / "light.js", ROOT / "playground" / "icon.svg")
 _IMAGE = re.compile(r'<p><img alt="(?P<alt>[^"]*)" src="(?P<source>[^"]*\.svg)" */?></p>')
 
 
@@ -40,8 +41,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         else:
             inclusion = InclusionLevel.UNDEFINED if places.is_listed(path) else InclusionLevel.NOT_IN_NAV
             files.append(File.generated(config, place, content=places.text(path), inclusion=inclusion))
-    assets = [*sorted((ROOT / "website" / "assets").iterdir()), ROOT / "wsdl" / "pictures" / "light.js"]
-    for asset in assets:
+    for asset in (*sorted((ROOT / "website" / "assets").iterdir()), *_ASSETS):
         files.append(File.generated(config, f"assets/{asset.name}", abs_src_path=str(asset)))
     return files
 
