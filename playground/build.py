@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from importlib.metadata import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from zipfile import ZipFile
@@ -56,6 +57,7 @@ def build(folder: Path) -> bool:
     options = ["--bundle", "--minify", "--format=esm", f"--target={BROWSERS}", "--log-level=warning"]
     subprocess.run([PACKAGES / ".bin/esbuild", *bundles, *options, f"--outdir={folder}"], check=True)
     (folder / "examples.json").write_text(json.dumps(examples(), ensure_ascii=False), encoding="utf-8")
+    (folder / "licenses.txt").write_text("".join(licenses()), encoding="utf-8")
     sources = folder / "sources.zip"
     with ZipFile(sources, "w") as archive:
         for name, path in python_files():
@@ -64,6 +66,19 @@ def build(folder: Path) -> bool:
     sources.unlink()
     stamp.write_text(digest)
     return True
+
+
+def licenses() -> Iterator[str]:
+    """Of each package in the page its name, version and license."""
+    for path in sorted(PACKAGES.glob("*/package.json")) + sorted(PACKAGES.glob("@*/*/package.json")):
+        package = json.loads(path.read_text("utf-8"))
+        if package["name"] in json.loads((HERE / "package.json").read_text("utf-8"))["dependencies"]:
+            yield f"{package['name']} {package['version']}: {package['license']}\n"
+    for name in ("attrs", "lark", "lsprotocol", "pygls"):
+        about = metadata(name)
+        classifiers = [c.rpartition(" :: ")[2] for c in about.get_all("Classifier", []) if c.startswith("License")]
+        license = about["License-Expression"] or about["License"] or ", ".join(classifiers)
+        yield f"{name} {about['Version']}: {license}\n"
 
 
 def _digest() -> str:

@@ -15,14 +15,26 @@ const PAUSE = 40; // milliseconds after a change before the text is checked
 let failed = false;
 const compiler = startCompiler(({ progress, failed: why }) => {
   if (progress) say(`${progress}…`);
-  if (why) (failed = true), say(`The compiler could not be started: ${why}`);
+  if (why) (failed = true), say(`The compiler could not be started: ${why}`, "error");
 });
 
-const say = (text) => ($("state").textContent = text);
+function say(text, severity = "") {
+  $("state").textContent = text;
+  $("state").dataset.severity = severity;
+}
+
+let fading;
+/** What has been done, for some seconds. */
+function note(text) {
+  $("notice").textContent = text;
+  clearTimeout(fading);
+  fading = setTimeout(() => ($("notice").textContent = ""), 8000);
+}
 
 // -- the program -----------------------------------------------------------------------------------------------------
 
 let timer, checking = false, changed = false, checked = null;
+let linked = null; // the program of the link in the address bar
 
 const view = createEditor($("editor"), {
   onText() {
@@ -45,6 +57,7 @@ async function check() {
   checking = true;
   const doc = view.state.doc, began = performance.now();
   store(DRAFT, doc.toString());
+  if (linked !== null && linked !== doc.toString()) address(null, ""); // another program than that of the link
   try {
     const answer = await compiler.ask("check", doc.toString());
     if (doc === view.state.doc) show(answer, performance.now() - began);
@@ -62,8 +75,8 @@ function show(answer, took) {
   showProblems($("problems"), answer.diagnostics, { go, fix: (fix) => applyFix(view, fix), explain });
   const counted = [1, 2, 3].map((severity) => answer.diagnostics.filter((d) => d.severity === severity).length);
   const named = counted.map((n, i) => n && `${n} ${["error", "warning", "note"][i]}${n > 1 ? "s" : ""}`).filter(Boolean);
-  say(`${named.join(", ") || "No problems"}${first ? "" : ` · ${Math.round(took)} ms`}`);
-  $("state").dataset.severity = counted[0] ? "error" : counted[1] ? "warning" : "good";
+  const severity = counted[0] ? "error" : counted[1] ? "warning" : "good";
+  say(`${named.join(", ") || "No problems"}${first ? "" : ` · ${Math.round(took)} ms`}`, severity);
   first = false;
   stale = new Set(["picture", "sharing", "formatted"]);
   showPanel();
@@ -143,15 +156,14 @@ $("examples").addEventListener("change", async ({ target }) => {
   if (example === undefined) return;
   name = example.name;
   open(example.text);
-  history.replaceState(null, "", location.pathname + location.search);
 });
 
 $("link").addEventListener("click", async () => {
   const link = await linkTo(text());
-  if (link === null) return say(`The program is too long for a link of ${LONGEST.toLocaleString("en")} characters: download it instead`);
-  history.replaceState(null, "", link);
+  if (link === null) return note(`The program is too long for a link of ${LONGEST.toLocaleString("en")} characters: download it instead`);
+  address(text(), link);
   const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
-  return say(copied ? `Copied a link of ${link.length.toLocaleString("en")} characters` : "The link is in the address bar");
+  return note(copied ? `Copied a link of ${link.length.toLocaleString("en")} characters` : "The link is in the address bar");
 });
 
 $("download").addEventListener("click", () => {
@@ -163,23 +175,24 @@ $("download").addEventListener("click", () => {
   setTimeout(() => URL.revokeObjectURL(file.href), 10_000);
 });
 
-/** Opens the program of the link, the one that was left here, or an example. */
-async function openFirst() {
-  const draft = stored(DRAFT);
-  try {
-    const linked = await programIn(location.hash);
-    open(linked ?? draft ?? Object.values(await examples)[0][0].text);
-  } catch {
-    open(draft ?? "");
-    say("The program in this link isn't whole: it may have been cut off");
-  }
+function address(program, link) {
+  linked = program;
+  history.replaceState(null, "", link || location.pathname + location.search);
 }
 
-addEventListener("hashchange", async () => {
-  const linked = await programIn(location.hash).catch(() => undefined);
-  if (linked === undefined) say("The program in this link isn't whole: it may have been cut off");
-  else if (linked !== null) open(linked);
-});
+/** Opens the program of the link; false if there is none. */
+async function openLinked() {
+  try {
+    linked = await programIn(location.hash);
+  } catch {
+    note("The program in this link isn't whole: it may have been cut off");
+    return false;
+  }
+  if (linked !== null) open(linked);
+  return linked !== null;
+}
+
+addEventListener("hashchange", openLinked);
 
 // -- the theme ------------------------------------------------------------------------------------------------------------
 
@@ -204,4 +217,7 @@ function stored(key) {
   }
 }
 
-openFirst();
+// -- the beginning --------------------------------------------------------------------------------------------------------
+
+if (!(await openLinked())) open(stored(DRAFT) ?? Object.values(await examples)[0][0].text);
+if (/Mac|iPhone|iPad/.test(navigator.platform)) $("modifier").textContent = "⌘";

@@ -10,7 +10,7 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   const began = Date.now();
   const checked = (severity) => page.waitForFunction((wanted) => document.getElementById("state").dataset.severity === wanted, severity);
   const text = () => page.evaluate(() => document.querySelector(".cm-content").cmTile.view.state.doc.toString());
-  const said = (pattern) => page.waitForFunction((source) => new RegExp(source).test(document.getElementById("state").textContent), pattern);
+  const said = (pattern) => page.waitForFunction((source) => new RegExp(source).test(document.getElementById("notice").textContent), pattern);
   const state = () => page.textContent("#state");
   const all = (selector) => page.evaluate((s) => [...document.querySelectorAll(s)].map((e) => e.textContent), selector);
   const replace = async (program) => {
@@ -19,6 +19,7 @@ const seen = await onPage(chromium, url, async (page, requests) => {
     await page.keyboard.insertText(program);
   };
   const violations = async () => {
+    await page.evaluate(readFileSync(axe, "utf8"));
     const found = await page.evaluate(() => window.axe.run());
     return found.violations.map(({ id, nodes }) => [id, ...nodes.map((node) => node.html)]);
   };
@@ -39,6 +40,7 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   seen.fromPicture = { nodes: await lit(), uses: await all(".lit-use"), said: await page.textContent("#said") };
   await page.locator(".cm-line", { hasText: "tower(left)" }).getByText("tower", { exact: true }).hover();
   await page.waitForFunction(() => document.querySelectorAll("#drawing .node.on").length > 3);
+  await page.screenshot({ path: `${folder}/lit.png` });
   seen.fromProgram = { nodes: await lit(), uses: await all(".lit-use") };
   await page.mouse.move(2, 2);
 
@@ -54,7 +56,6 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   await page.locator(".cm-lintRange-error").first().hover();
   await page.waitForSelector(".cm-tooltip .cm-diagnosticAction");
   await page.screenshot({ path: `${folder}/dark.png` });
-  await page.addScriptTag({ content: readFileSync(axe, "utf8") });
   seen.darkViolations = await violations();
   await page.click("#problems .explain");
   seen.explained = await page.textContent("#page-title");
@@ -89,7 +90,10 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   await page.emulateMedia({ colorScheme: "light" });
   await page.click("#link");
   await said("link");
-  seen.link = { state: await state(), hash: await page.evaluate(() => location.hash), text: await text() };
+  seen.link = { notice: await page.textContent("#notice"), ...(await page.evaluate(() => ({ hash: location.hash, href: location.href }))), text: await text() };
+  await replace("");
+  await page.waitForFunction(() => location.hash === "");
+  await checked("good");
   await page.goto(url + link);
   await checked("good");
   await page.waitForFunction(() => document.querySelector(".cm-content").textContent.includes("arrived"));
@@ -103,7 +107,7 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   await page.selectOption("#examples", "lm");
   await checked("good");
   await page.waitForFunction(() => document.querySelector("#drawing").textContent.includes("embedding"));
-  seen.violations = (await page.addScriptTag({ content: readFileSync(axe, "utf8") }), await violations());
+  seen.violations = await violations();
 
   const saved = page.waitForEvent("download");
   await page.click("#download");

@@ -65,7 +65,10 @@ def test_a_visit(tmp_path: Path) -> None:
     assert seen["formatted"] == api.format(Source("x.wsd", SIAMESE + TWO))
 
     assert program(seen["link"]["hash"]) == seen["link"]["text"] == SIAMESE + TWO
-    assert "characters" in seen["link"]["state"] or "address bar" in seen["link"]["state"]
+    assert seen["link"]["notice"] in (
+        f"Copied a link of {len(seen['link']['href'])} characters",
+        "The link is in the address bar",
+    )
     assert seen["arrived"] == seen["draft"] == ARRIVED
     assert seen["download"] == ["lm.wsd", (ROOT / "examples/lm.wsd").read_text("utf-8")]
 
