@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.examples.test_bytes import EXAMPLES, FOLDER
@@ -184,3 +185,20 @@ def selections(document: Document) -> Iterator[tuple[int, int]]:
 def _runs(nodes: Any) -> Iterator[tuple[int, int]]:
     for first in range(len(nodes)):
         yield from ((nodes[first].span.start, last.span.end) for last in nodes[first : first + 4])
+
+
+def test_tensors_that_are_not_needed_are_ignored(editor: Editor, tmp_path: Path) -> None:
+    """The quick fix of N0501, at the end of the table."""
+    path = tmp_path / "m.wsd"
+    weights = {"f.weight": np.zeros((4, 8), "float32"), "pooler": np.zeros(2, "float32")}
+    np.savez(tmp_path / "w.npz", **weights)  # type: ignore[arg-type] # its other parameters have types of their own
+    text = (
+        "model m(x: f32[n, 8]) -> (y: f32[n, 4]) {\n    layer f = Dense(4, bias=false)\n    return f(x)\n}\n"
+        'load "w.npz" into m {    # 😀\n    "{path...}.weight" -> {path...}.weight    # 😀\n}\n'
+    )
+    [shown] = editor.open(path, text)
+    assert shown["code"] == "N0501"
+    [fix] = editor.ask("codeAction", path, range=shown["range"], context={"diagnostics": [shown], "only": ["quickfix"]})
+    after = edited(text, fix["edit"]["changes"][path.as_uri()])
+    assert after == text.replace("😀\n}\n", '😀\n    ignore "pooler"\n}\n')
+    assert editor.change(path, after) == []

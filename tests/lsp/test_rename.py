@@ -169,6 +169,44 @@ def test_programs_with_errors_stay(right: str, wrong: str, editor: Editor, tmp_p
     assert editor.ask_or_refuse("prepareRename", path, position=position(text, "d = 8")).startswith("correct the")
 
 
+UNUSED = """\
+block Inner(units: int)(x: [n, d], mask: [n, d] = none) -> (center: [n, units]) {
+    layer up = Dense(units)
+    return up(x)
+}
+block Outer()(x: [n, d]) -> [n, 4] {
+    layer inner = Inner(units=4)
+    freeze inner
+    if d > 1_000 {
+        freeze inner.up
+    }
+    return inner(x, mask=x)
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("mark", "places", "is_run"),
+    [
+        ("inner =", 4, False),
+        ("units:", 4, False),
+        ("up =", "it isn't known what `up` is on line 9, which no program runs", False),
+        ("mask:", "it isn't known what `mask` is on line 11, which no program runs", False),
+        ("mask:", 2, True),
+        ("up =", "it isn't known what `up` is on line 9, which no program runs", True),
+    ],
+)
+def test_blocks_that_nothing_applies(
+    mark: str, places: int | str, is_run: bool, editor: Editor, tmp_path: Path
+) -> None:
+    """What is known without running them is renamed; what isn't makes it a refusal."""
+    text = UNUSED + ("model m(x: f32[n, 8]) -> (y: f32[n, 4]) {\n    return Outer()(x)\n}\n" if is_run else "")
+    path = tmp_path / "m.wsd"
+    editor.open(path, text)
+    answer = renamed(editor, path, text, mark, "changed")
+    assert answer == places or len(answer["documentChanges"][0]["edits"]) == places
+
+
 def test_prepared(editor: Editor, tmp_path: Path) -> None:
     path = tmp_path / "m.wsd"
     text = "# 😀\n" + PROGRAM

@@ -399,9 +399,9 @@ class _Body:
                 self.expression(child)
 
     def configuration(self, node: tree.Call) -> None:
-        """The names of the arguments that configure a block."""
+        """The names of the arguments that configure a block of a user, also where that is never applied."""
         name = node.function.text if isinstance(node.function, tree.Name) else ""
-        definition = None if name in self.later else self.scope.find(name)
+        definition = None if name in self.later else self.scope.definitions.get(name)
         if definition is not None and isinstance(definition.node, tree.Block):
             places = {configured.name.text: configured.name.span for configured in definition.node.configuration}
             for argument in node.arguments:

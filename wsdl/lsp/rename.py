@@ -21,7 +21,7 @@ from wsdl.lsp.importers import programs_that_read
 from wsdl.lsp.meaning import bound, edited, fingerprint, moved_by
 from wsdl.lsp.names import definitions_of, name_at
 from wsdl.lsp.refused import Refused
-from wsdl.lsp.renaming import Program, bindings, places
+from wsdl.lsp.renaming import Program, bindings, places, unresolved
 from wsdl.ops import NAMED
 from wsdl.syntax.mistakes import KEYWORDS
 
@@ -82,6 +82,12 @@ def _places(document: Document, name: Span) -> tuple[list[Span], list[Document]]
     if len(found) == 1 and not any(name == b.name for b in bindings(name.source)):
         what = "an operation" if name.text in NAMED else "a word of the language, or a name that it gives"
         raise Refused(f"`{name.text}` is {what}")
+    known = set(found)
+    for unknown in (place for place in unresolved([_program(p) for p in programs], name.text) if place not in known):
+        raise Refused(
+            f"it isn't known what `{name.text}` is on line {unknown.line}, which no program runs"
+            + _in_file(unknown, found)
+        )
     return found, programs
 
 

@@ -8,7 +8,7 @@ placeholders of a `load` stand in a string and in the path of its line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from wsdl.diagnostics import Problems
@@ -17,6 +17,7 @@ from wsdl.elaborate.bound_names import names_in_indices, names_of
 from wsdl.ir.references import References
 from wsdl.ir.stages import Checked
 from wsdl.lsp.names import walk
+from wsdl.ops import NAMED
 from wsdl.syntax import tree
 from wsdl.syntax.parser import parse
 
@@ -57,6 +58,20 @@ def places(programs: Iterable[Program], name: Span) -> list[Span]:
             alike.add(*same)
     order = {source: number for number, source in enumerate(sources)}
     return sorted(alike.with_(name), key=lambda place: (order.get(place.source, -1), place.start))
+
+
+def unresolved(programs: Sequence[Program], text: str) -> Iterator[Span]:
+    """Where a name stands behind a dot, or as that of an argument, in a block or a branch that no program runs: what
+    it is of is known by running it."""
+    known = {use for program in programs for use in program.references.definitions}
+    for source in dict.fromkeys(source for program in programs for source in program.sources):
+        for body in parse(source, Problems()).declarations:
+            for node in walk(body) if isinstance(body, tree.Block | tree.Model) else ():
+                is_operation = isinstance(node, tree.Call) and node.function.span.text in NAMED
+                arguments = node.arguments if isinstance(node, tree.Call) and not is_operation else ()
+                names = [argument.name for argument in arguments if argument.name is not None]
+                names += [node.name] if isinstance(node, tree.Field) else []
+                yield from (name.span for name in names if name.text == text and name.span not in known)
 
 
 class _Alike:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from wsdl.diagnostics import Label, Problems
+from wsdl.diagnostics import Edit, Label, Problems
 from wsdl.diagnostics.figures import MOST_LISTED, count, listed
 from wsdl.ir.coverage import covers, left_out, overlap
 from wsdl.ir.graph import Slot, file_path, with_indices
+from wsdl.ir.requests import IgnoredNames, LoadMapping, LoadRequest
 from wsdl.ir.stages import Storage
 from wsdl.ir.views import View
 from wsdl.ir.weight_files import Fill
@@ -16,6 +17,7 @@ from wsdl.sharing.open_load import OpenLoad
 from wsdl.sharing.similar_names import beginning, similar
 
 _MOST_EXCEPTED = 3  # paths that a help recommends
+_MOST_IGNORED = 5  # names likewise
 _COUNTERS = "num_batches_tracked"  # of PyTorch; never read
 
 
@@ -202,6 +204,7 @@ def note_unused(load: OpenLoad, problems: Problems) -> None:
     """Note the tensors of the file of a `load`, and parts of them, that no `load` uses."""
     listing = load.listing
     unused: list[str] = []
+    names: list[str] = []
     partly: list[str] = []
     made_of = {part: name for name, parts in listing.parts.items() if len(parts) == 1 for part in parts}
     for name, info in listing.tensors.items():
@@ -212,16 +215,36 @@ def note_unused(load: OpenLoad, problems: Problems) -> None:
             if name in parts_of or not listing.tensors.keys() >= {*parts_of}:  # otherwise these are listed
                 better = f", as `{made_of[name]}`" if name in made_of and not listing.readings else ""
                 unused.append(f"{name}: {info}{better}")
+                names.append(name)
         elif name in load.used and (part := left_out(info.shape, load.used[name])):
             partly.append(f"{name}{part} of {info}")
     if unused or partly:
         what = f"{count(len(unused), 'tensor')} of {load.request.file} {'is' if len(unused) == 1 else 'are'} not used"
         parts = f"{count(len(partly), 'tensor')} of {load.request.file} {'is' if len(partly) == 1 else 'are'}"
         only = f"{len(partly)} only in part" if unused else f"{parts} used only in part"
+        ignore = _ignore(load.request, names)
         problems.error(
             "N0501",
             load.request.file_span,
             ", ".join([*([what] if unused else []), *([only] if partly else [])]),
             details=listed([*unused, *partly]),
             severity="note",
+            help=f"if not needed, write `{ignore.text.strip()}` into the table" if ignore else None,
+            fix=[ignore] if ignore else (),
         )
+
+
+def _ignore(request: LoadRequest, names: Sequence[str]) -> Edit | None:
+    """The line of a table for a few tensors that aren't needed."""
+    lines: list[LoadMapping | IgnoredNames] = [*request.mappings, *request.ignored]
+    if not lines or not 0 < len(names) <= _MOST_IGNORED or any(set(name) & {*'*"\\'} for name in names):
+        return None
+    text, last = request.span.source.text, max(line.span.end for line in lines)
+    end = text.find("\n", last)
+    end -= text[end - 1] == "\r"
+    if "}" in text[last:end]:
+        return None  # a table on one line
+    start = lines[0].span.start
+    indentation = text[text.rfind("\n", 0, start) + 1 : start]
+    quoted = ", ".join(f'"{name}"' for name in names)
+    return Edit(request.span.source.span(end, end), f"\n{indentation}ignore {quoted}")
