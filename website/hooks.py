@@ -21,6 +21,8 @@ from website.blocks import Block
 from website.markdown import outline, rewrite
 
 _ASSETS = (ROOT / "wsdl" / "pictures" / "light.js", ROOT / "playground" / "icon.svg")
+# What search finds first: pages that explain, then examples, then what is looked up by its name.
+_BOOSTS = {"docs/decisions/": 0.5, "wsdl/diagnostics/codes/": 0.5, "docs/reference/": 1, "docs/": 3}
 _IMAGE = re.compile(r'<p><img alt="(?P<alt>[^"]*)" src="(?P<source>[^"]*\.svg)" */?></p>')
 
 
@@ -49,8 +51,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     uri = page.file.src_uri
     path = _path(uri)
-    if path.startswith("docs/decisions"):
-        page.meta.setdefault("search", {"boost": 0.5})
+    if path == places.INDEX:
+        page.meta["search"] = {"exclude": True}
+    elif boost := next((boost for folder, boost in _BOOSTS.items() if path.startswith(folder)), None):
+        page.meta.setdefault("search", {"boost": boost})
     if not any(level == 2 for level, _, _ in outline(markdown)):
         page.meta.setdefault("hide", ["toc"])
     base = "../" * uri.count("/")
