@@ -221,7 +221,7 @@ def _words(model: str, twin: Callable[[], nn.Module]) -> Example:
         measure=Measure("accuracy", partial(mean_accuracy, syllables="count", stress="place", first="sound"), 0.8),
         batch=256,
         epochs=3,
-        short=Short(rows=16_000, epochs=1, required=0.5, batch=64) if model == "together" else None,
+        short=Short(rows=12_000, epochs=1, required=0.5, batch=64) if model == "together" else None,
     )
 
 
@@ -266,7 +266,7 @@ TRAININGS = (
         measure=Measure("accuracy", accuracy, 0.90),
         batch=128,
         epochs=5,
-        short=Short(rows=3000, epochs=2, required=0.75),
+        short=Short(rows=2400, epochs=2, required=0.75),
     ),
     Example(
         program="siamese",
@@ -279,10 +279,10 @@ TRAININGS = (
         measure=Measure("accuracy", verification, 0.90),
         batch=128,
         epochs=3,
-        short=Short(rows=3000, epochs=2, required=0.75),
+        short=Short(rows=1500, epochs=2, required=0.75),
     ),
-    _autoencoder("autoencoder", "free", autoencoders.Dense, 2e-3, 10, 0.0105, Short(4000, 3, 0.05)),
-    _autoencoder("autoencoder", "tied", autoencoders.Dense, 5e-3, 10, 0.0105, Short(4000, 3, 0.05)),
+    _autoencoder("autoencoder", "free", autoencoders.Dense, 2e-3, 10, 0.0105, Short(2800, 3, 0.05)),
+    _autoencoder("autoencoder", "tied", autoencoders.Dense, 5e-3, 10, 0.0105, Short(2800, 3, 0.05)),
     _autoencoder("conv_autoencoder", "free", autoencoders.Convolutional, 4e-3, 3, 0.0125, Short(1500, 2, 0.06)),
     _autoencoder("conv_autoencoder", "tied", autoencoders.Convolutional, 4e-3, 3, 0.0125, Short(1500, 2, 0.06)),
     Example(
