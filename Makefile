@@ -67,7 +67,7 @@ playground: .venv/dev $(PLAY)/node_modules    ## a page that checks programs as 
 
 site: .venv/dev      ## the documentation as a site, build/site, with the playground if it is built
 	@$(BIN)/python -m website.pictures
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 	@echo "Open build/site/index.html, or serve it, as the playground needs: $(BIN)/python -m http.server --directory build/site"
 
 data: $(MINILM) $(DATA)    ## the data and the weights of the examples, out of packages

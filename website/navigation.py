@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from website.markdown import outline, title
-from website.places import INDEX, is_picture, place, resolve, text
+from website.places import INDEX, is_listed, place, resolve, text
 
 
 @dataclass
@@ -63,10 +63,9 @@ def _listed(index: str, taken: set[str]) -> Section:
             sections.append(section)
         elif target and not (index == INDEX and "#" in target):
             path = resolve(index, target)
-            if path is None or path in taken or is_picture(path) or not place(path).startswith(folder):
-                continue
-            taken.add(path)
-            sections[-1].items.append(Page(_plain(words) if index == INDEX else _title(path), path))
+            if path and path not in taken and is_listed(path) and place(path).startswith(folder):
+                taken.add(path)
+                sections[-1].items.append(Page(_plain(words) if index == INDEX else _title(path), path))
     _expand(top, taken | {index})
     return top
 

@@ -42,8 +42,22 @@ def test_site(tmp_path: Path) -> None:
     visit(site, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("html", "loads"),
+    [
+        ('<script src="https://unpkg.com/x"></script>', True),
+        ("<link rel=stylesheet href=//fonts.example/css>", True),
+        ("body { background: url(https://example.org/a.png) }", True),
+        ('<a href="https://example.org">', False),
+        ('<img src="../a.png">', False),
+    ],
+)
+def test_what_a_page_loads(html: str, loads: bool) -> None:
+    assert bool(LOADS.search(html)) == loads
+
+
 def build(folder: Path) -> Path:
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(folder)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(folder)]  # --quiet would count no warnings
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{WHAT_TO_DO}"
