@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from lsprotocol import types
 
 from tests.examples.test_bytes import EXAMPLES, FOLDER
 from tests.lsp.editor import Editor, edited, position
 from tests.lsp.same_program import compiled
+from tests.lsp.test_diagnostics import edited as random_edit
 from wsdl.diagnostics.span import Source, Span
 from wsdl.lsp.documents import Document, Documents
+from wsdl.lsp.refused import Refused
 from wsdl.lsp.rename import rename
 from wsdl.lsp.renaming import bindings
 
@@ -217,6 +221,47 @@ def test_prepared(editor: Editor, tmp_path: Path) -> None:
     assert editor.ask("prepareRename", path, position=position(text, "{ up")) is None
 
 
+def test_the_names_in_a_file_of_weights_stay(editor: Editor, tmp_path: Path) -> None:
+    """Those of placeholders change in the pattern and in the path."""
+    path = tmp_path / "m.wsd"
+    np.savez(tmp_path / "w.npz", **{f"f.{i}.weight": np.zeros((8, 8), "float32") for i in range(2)})  # type: ignore[arg-type] # its other parameters have types of their own
+    body = "layer f[2] = Dense(8, bias=false)\n    return f[1](f[0](x))"
+    model = f"model m(x: f32[n, 8]) -> (y: f32[n, 8]) {{\n    {body}\n}}\n"
+    whole = model + 'load "w.npz" into m\n'
+    assert editor.open(path, whole) == []
+    assert renamed(editor, path, whole, "f[2]", "g") == (
+        "`g` can't be the name: 2 parameters of `m` are not filled from w.npz, line 5; give the table of the `load` a "
+        "line for this name first, which keeps the one in the file"
+    )
+    table = model + 'load "w.npz" into m {\n    "f.{i}.{p}" -> f[i].{p}    # 😀 {i}\n}\n'
+    assert editor.change(path, table) == []
+    for mark, new, changed in (
+        ("f[2]", "g", table.replace("f[", "g[")),
+        ("i}.", "k", table.replace("{i}.", "{k}.").replace("f[i]", "f[k]")),
+        ("p}    #", "part", table.replace("{p}", "{part}")),
+    ):
+        [change] = renamed(editor, path, table, mark, new)["documentChanges"]
+        assert edited(table, change["edits"]) == changed
+
+
+def test_random_edits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In whatever text, a rename is refused or changes nothing but one name."""
+    monkeypatch.chdir(FOLDER)
+    random, whole = Random(3), (FOLDER / "multitask.wsd").read_text(encoding="utf-8")
+    done = 0
+    for _ in range(int(os.environ.get("WSDL_EDITS", "20"))):
+        text = random_edit(whole, random)
+        document = opened(FOLDER / "multitask.wsd", text)
+        words = list(re.finditer(r"[^\W\d]\w*", text))
+        for word in random.sample(words, min(8, len(words))):
+            place = document.source.span(*word.span())
+            with suppress(Refused):
+                done += applied(document, place, "qqq", none="").replace("qqq", word[0]) == text
+                continue
+            done += 1
+    assert done == 8 * int(os.environ.get("WSDL_EDITS", "20"))
+
+
 # -- every name of the examples ----------------------------------------------------------------------------------------
 
 ALL = "WSDL_RENAMES" in os.environ  # all names of all examples, not one of each of a few
@@ -268,9 +313,11 @@ def renamable(document: Document) -> list[Span]:
     return [place for place in first.values() if place.text not in ("_", "seed")]  # names with a meaning
 
 
-def applied(document: Document, name: Span, new: str) -> str:
+def applied(document: Document, name: Span, new: str, none: str | None = None) -> str:
     at = types.TextDocumentIdentifier(document.uri)
     answer = rename(document, types.RenameParams(at, document.positions.position(name.start), new))
+    if answer is None and none is not None:
+        return document.source.text
     assert answer is not None
     assert answer.changes is not None
     assert answer.changes.keys() == {document.uri}

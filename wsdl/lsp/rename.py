@@ -7,13 +7,14 @@ is refused, with the reason.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
 
 from lsprotocol import types
 
 from wsdl.api.checking import Examined, examine
-from wsdl.diagnostics import Diagnostic
+from wsdl.diagnostics import Diagnostic, Problems
 from wsdl.diagnostics.figures import count
 from wsdl.diagnostics.span import Source, Span
 from wsdl.lsp.documents import Document, Documents
@@ -21,9 +22,11 @@ from wsdl.lsp.importers import programs_that_read
 from wsdl.lsp.meaning import bound, edited, fingerprint, moved_by
 from wsdl.lsp.names import definitions_of, name_at
 from wsdl.lsp.refused import Refused
-from wsdl.lsp.renaming import Program, bindings, places, unresolved
+from wsdl.lsp.renaming import Program, bindings, placeholder_names, places, unresolved
 from wsdl.ops import NAMED
+from wsdl.syntax import tree
 from wsdl.syntax.mistakes import KEYWORDS
+from wsdl.syntax.parser import parse
 
 _NAME = re.compile(r"[^\W\d]\w*")
 _SHOWN = 5  # stored tensors in a message
@@ -31,7 +34,7 @@ _SHOWN = 5  # stored tensors in a message
 
 def prepare_rename(document: Document, params: types.PrepareRenameParams) -> types.PrepareRenamePlaceholder | None:
     """The name at a position. Raises an error of the protocol that says why it can't be renamed."""
-    name = name_at(document, params.position)
+    name = _name_at(document, params.position)
     if name is None:
         return None
     _places(document, name)
@@ -40,7 +43,7 @@ def prepare_rename(document: Document, params: types.PrepareRenameParams) -> typ
 
 def rename(document: Document, params: types.RenameParams) -> types.WorkspaceEdit | None:
     """The edits of all files. Raises an error of the protocol if the name can't be changed to the new one."""
-    name = name_at(document, params.position)
+    name = _name_at(document, params.position)
     if name is None:
         return None
     new = params.new_name
@@ -61,6 +64,13 @@ def rename(document: Document, params: types.RenameParams) -> types.WorkspaceEdi
 # -- what can be renamed -----------------------------------------------------------------------------------------------
 
 
+def _name_at(document: Document, position: types.Position) -> Span | None:
+    """The name at a position, which may be that of a placeholder in a string."""
+    offset = document.positions.offset(position)
+    placeholders = (place for same in placeholder_names(document.source) for place in same)
+    return next((p for p in placeholders if p.start <= offset <= p.end), None) or name_at(document, position)
+
+
 def _places(document: Document, name: Span) -> tuple[list[Span], list[Document]]:
     """All places of a name, and the programs that they are in."""
     if not _NAME.fullmatch(name.text):
@@ -71,7 +81,7 @@ def _places(document: Document, name: Span) -> tuple[list[Span], list[Document]]
     while True:
         for program in programs:
             for error in program.examined.problems.errors:
-                raise Refused(f"correct the errors first, so that all uses are known: {_shown(error)}")
+                raise Refused(f"correct the errors first, so that all uses are known: {_shown(error, document.source)}")
         found = places([_program(p) for p in programs], name)
         reading = programs_that_read({place.source: None for place in found}, document.documents)
         if len(reading) <= len(programs):
@@ -119,7 +129,7 @@ def _check_taken(renamed: Iterable[Span], new: str) -> None:
 
 
 def _in_file(place: Span, own: Iterable[Span]) -> str:
-    return "" if all(place.source is other.source for other in own) else f" of {place.source.path}"
+    return "" if all(place.source is o.source for o in own) else f" of {posixpath.basename(place.source.path)}"
 
 
 # -- what the new name would change ------------------------------------------------------------------------------------
@@ -132,7 +142,7 @@ def _verified(program: Document, edits: Mapping[Source, Mapping[Span, str]], new
     read = {source.path: Source(source.path, edited(source, texts)) for source, texts in edits.items()}
     main = read.get(program.source.path, program.source)
     after = examine(main, import_root=program.documents.import_root, read=_reading(read, program.documents))
-    _check_problems(before, after, new)
+    _check_problems(before, after, new, main)
     assert after.program is not None
     from wsdl.sharing.path_references import references
 
@@ -154,19 +164,31 @@ def _reading(changed: Mapping[str, Source], documents: Documents) -> Callable[[s
     return lambda path: changed.get(path) or documents.read(path)
 
 
-def _check_problems(before: Examined, after: Examined, new: str) -> None:
+def _check_problems(before: Examined, after: Examined, new: str, main: Source) -> None:
     known = [diagnostic.code for diagnostic in before.problems]
     for diagnostic in sorted(after.problems, key=lambda d: d.severity != "error"):
         if diagnostic.code not in known:
-            raise Refused(f"`{new}` can't be the name: {_shown(diagnostic)}")
+            raise Refused(f"`{new}` can't be the name: {_shown(diagnostic, main)}{_of_load(diagnostic)}")
         known.remove(diagnostic.code)
     if known:
         raise Refused(f"with the name `{new}` the program would mean something else")
 
 
-def _shown(diagnostic: Diagnostic) -> str:
-    where = "" if diagnostic.span is None else f", line {diagnostic.span.line}"
-    return f"{diagnostic.summary()}{where}"
+def _shown(diagnostic: Diagnostic, main: Source) -> str:
+    if diagnostic.span is None:
+        return diagnostic.summary()
+    file = "" if diagnostic.span.source.path == main.path else f" of {posixpath.basename(diagnostic.span.source.path)}"
+    return f"{diagnostic.summary()}, line {diagnostic.span.line}{file}"
+
+
+def _of_load(diagnostic: Diagnostic) -> str:
+    """What to do about a `load` that takes names as they are in its file."""
+    span = diagnostic.span
+    declarations = () if span is None else parse(span.source, Problems()).declarations
+    for node in declarations:
+        if span is not None and isinstance(node, tree.Load) and node.span.start <= span.start < node.span.end:
+            return "; give the table of the `load` a line for this name first, which keeps the one in the file"
+    return ""
 
 
 # -- the answer --------------------------------------------------------------------------------------------------------

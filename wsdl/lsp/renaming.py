@@ -54,7 +54,7 @@ def places(programs: Iterable[Program], name: Span) -> list[Span]:
     for source in sources:
         for scope, kind, place in bindings(source):
             alike.add(bound.setdefault((scope, kind, place.text), place), place)
-        for same in _placeholders(source):
+        for same in placeholder_names(source):
             alike.add(*same)
     order = {source: number for number, source in enumerate(sources)}
     return sorted(alike.with_(name), key=lambda place: (order.get(place.source, -1), place.start))
@@ -175,7 +175,7 @@ def _by_program(program: Checked) -> Iterator[list[Span]]:
             yield [loss.span, *loss.others]
 
 
-def _placeholders(source: Source) -> Iterator[list[Span]]:
+def placeholder_names(source: Source) -> Iterator[list[Span]]:
     """The names in braces of each line of a `load`, and in the indices of its path."""
     for node in walk(parse(source, Problems())):
         if not isinstance(node, tree.Mapping):
