@@ -66,6 +66,8 @@ ROOMS = {
     "examples/training": ("tests/examples/training",),
     "references": ("tests/examples",),
     "Makefile": ("tests/packaging",),
+    "mkdocs.yml": ("tests/website",),
+    "website": ("tests/website",),
     "pyproject.toml": ("tests/packaging",),
 }  # beside the folder of tests that has a room's own name
 NAME = re.compile(r"[A-Za-z_]\w*")

@@ -10,7 +10,7 @@ import pytest
 from tests import quick
 
 ROOT = Path(__file__).parents[2]
-NAMED = re.compile(r"`((?:wsdl|tests|docs|examples|grammar|references|benchmarks)/[\w./-]*)`")
+NAMED = re.compile(r"`((?:wsdl|tests|docs|examples|grammar|references|benchmarks|website)/[\w./-]*)`")
 
 
 def test_what_quick_runs() -> None:
@@ -34,7 +34,9 @@ def test_files_that_a_page_names(page: str) -> None:
 
 def test_nothing_but_tests_imports_tests() -> None:
     files = [
-        path for folder in ("wsdl", "examples", "references", "benchmarks") for path in ROOT.glob(f"{folder}/**/*.py")
+        path
+        for folder in ("wsdl", "examples", "references", "benchmarks", "website")
+        for path in ROOT.glob(f"{folder}/**/*.py")
     ]
     wrong = [path for path in files if re.search(r"^ *(from|import) tests\b", path.read_text("utf-8"), re.MULTILINE)]
     assert files
