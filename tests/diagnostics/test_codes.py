@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.stages import examined
+from tests.together import together
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.explain import codes, explain, title
 from wsdl.diagnostics.span import Source
@@ -25,6 +26,9 @@ CHECKED = [
 
 def codes_of(text: str, code: str, folder: Path) -> list[str]:
     """The codes of what is found in a program `example.wsd`, beside which lie the other files that the page shows."""
+    folder = folder / code
+    folder.mkdir(exist_ok=True)
+    (folder / "example.wsd").write_text(text, encoding="utf-8")
     for name, other in BLOCK.findall(explain(code)):
         if name.endswith(".wsd"):
             (folder / name).write_text(other, encoding="utf-8")
@@ -33,30 +37,33 @@ def codes_of(text: str, code: str, folder: Path) -> list[str]:
     return [diagnostic.code for diagnostic in problems]
 
 
+def family(code: str) -> str:
+    return code[:3]
+
+
 def programs(code: str, kind: str) -> list[str]:
     return [text for found, text in BLOCK.findall(explain(code)) if found == kind]
 
 
-@pytest.mark.parametrize("code", codes())
+@together("code", codes(), by=family)
 def test_a_page_has_its_title(code: str) -> None:
     assert re.match(rf"# {code}: [^\n]+[^.\n]\n\n", explain(code))
     assert title(code)
 
 
-@pytest.mark.parametrize("code", CHECKED)
+@together("code", CHECKED, by=family)
 def test_a_page_has_both_programs(code: str) -> None:
     assert programs(code, "error")
     assert programs(code, "fixed")
 
 
-@pytest.mark.parametrize("code", CHECKED)
+@together("code", CHECKED, by=family)
 def test_the_error_gives_its_code(code: str, tmp_path: Path) -> None:
     for text in programs(code, "error"):
-        (tmp_path / "example.wsd").write_text(text, encoding="utf-8")
         assert codes_of(text, code, tmp_path) == [code]
 
 
-@pytest.mark.parametrize("code", CHECKED)
+@together("code", CHECKED, by=family)
 def test_the_fixed_program_is_clean(code: str, tmp_path: Path) -> None:
     for text in programs(code, "fixed"):
         assert codes_of(text, code, tmp_path) == []

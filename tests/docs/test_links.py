@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-import pytest
-
 from tests.docs.page import ROOT
 from tests.docs.test_pages import PAGES
+from tests.together import together
 
 _FENCED = re.compile(r"^ *(`{3,}).*?^ *\1$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"(?<!`)\[[^\]`]*(?:`[^`]*`[^\]`]*)*\]\((?P<target>[^)\s]+)\)")
@@ -35,14 +34,14 @@ def leads_somewhere(target: str, page: Path) -> bool:
     return not anchor or path.suffix != ".md" or anchor in anchors(path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("page", sorted(PAGES), ids=lambda page: str(page.relative_to(ROOT)))
+@together("page", sorted(PAGES), by=lambda page: page.relative_to(ROOT).parent.as_posix())
 def test_links(page: Path) -> None:
     broken = [target for target in links(page.read_text(encoding="utf-8")) if not leads_somewhere(target, page)]
     assert broken == []
 
 
-@pytest.mark.parametrize(
-    "page", [ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/decisions/*.md"))], ids=lambda p: p.stem
+@together(
+    "page", [ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/decisions/*.md"))], by=lambda page: page.parent.name
 )
 def test_source_files_exist(page: Path) -> None:
     """Those that a page for contributors names: `wsdl/ir/graph.py`, or `ir/graph.py` for short."""

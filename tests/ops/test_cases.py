@@ -29,6 +29,7 @@ from tests.ops.cases import (
     spectral,
 )
 from tests.ops.onnx_macs import multiplications_in
+from tests.together import together
 from wsdl.ir.graph import Graph, Lowered, Model, Module, Value
 from wsdl.ir.types import TensorType
 from wsdl.onnx.emit import emit
@@ -50,7 +51,7 @@ CASES += [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@together("case", CASES, by=lambda case: case.op, ids=lambda case: case.name)
 @pytest.mark.filterwarnings("ignore:(var|std)")
 def test_reference_and_lowering(case: Case) -> None:
     arrays = case.arrays

@@ -14,6 +14,7 @@ import torch
 from tests.ops.build import NOWHERE, Array, Built, array_type, assert_close, typed
 from tests.ops.case import FLOATS, Case
 from tests.ops.test_cases import CASES, to_torch
+from tests.together import together
 from wsdl.differentiation.differentiate import differentiate
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.graph import Graph, Lowered, Model, Module, Value
@@ -41,7 +42,8 @@ def has_gradient(case: Case) -> bool:
 
 
 DTYPE = {"float32": "f32", "float64": "f64"}
-every_case = pytest.mark.parametrize("case", [c for c in CASES if has_gradient(c)], ids=lambda case: case.name)
+with_gradient = [case for case in CASES if has_gradient(case)]
+every_case = together("case", with_gradient, by=lambda case: case.op, ids=lambda case: case.name)
 
 
 class Differentiated:

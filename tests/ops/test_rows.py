@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pytest
 
 from tests.ops.build import evaluated, random_array
 from tests.ops.symbolic import ROWS, Row
+from tests.together import together
 from wsdl.ir.graph import Node, Value
 from wsdl.ir.types import TensorType
 from wsdl.ops import OPERATIONS, collecting_assumptions
@@ -55,7 +55,7 @@ def part(array: Any, type: TensorType, name: str, low: int, high: int) -> Any:
     return array
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@together("row", ROWS, by=lambda row: row.op, ids=lambda row: row.name)
 def test_what_does_not_mix_rows_can_be_cut(row: Row) -> None:
     for name in ("n", "t"):
         if can_be_cut(row, name):

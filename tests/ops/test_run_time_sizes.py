@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 
 from tests.ops.build import Array, Built, assert_close, evaluated, random_array, typed
 from tests.ops.symbolic import ROWS, Row
+from tests.together import together
 from wsdl.ir.types import TensorType
 
 POSITIVE = ("log", "sqrt", "rsqrt", "pow", "floordiv", "mod", "div", "batch_norm")  # undefined for some numbers
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@together("row", ROWS, by=lambda row: row.op, ids=lambda row: row.name)
 def test_types_and_runs(row: Row) -> None:
     beside = [typed(t) for t in row.beside]
     built = Built(row.op, row.types, row.attributes, beside=beside)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import quick
+from tests.together import together
 
 ROOT = Path(__file__).parents[2]
 NAMED = re.compile(r"`((?:wsdl|tests|docs|examples|grammar|references|benchmarks|website)/[\w./-]*)`")
@@ -64,3 +65,17 @@ def test_what_is_nearest_to_a_change() -> None:
     assert chosen.rank("tests/half/test_sweep.py::test_operation[erf]") == 5
     assert chosen.rank("tests/ops/test_errors.py::test_any") == 6
     assert chosen.rank("tests/runtime/test_trainer.py::test_any") is None
+
+
+def test_all_cases_of_a_group_are_tried_and_those_that_fail_named() -> None:
+    tried = []
+
+    @together("n", range(6), by=lambda n: "all")
+    def small(n: int) -> None:
+        tried.append(n)
+        assert n < 4
+
+    with pytest.raises(ExceptionGroup, match="2 of 6 cases") as raised:
+        small(cases=range(6))
+    assert tried == [0, 1, 2, 3, 4, 5]
+    assert [failure.__notes__ for failure in raised.value.exceptions] == [["with n = 4"], ["with n = 5"]]

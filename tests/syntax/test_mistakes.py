@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.golden import Golden
+from tests.together import together
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.render import render
 from wsdl.diagnostics.span import Source
@@ -31,7 +32,7 @@ def test_an_example_makes_its_mistake_and_no_other(mistake: Mistake, example: st
     assert [d.code for d in said(example)] == [mistake.code], render(said(example))
 
 
-@pytest.mark.parametrize("mistake", ALL, ids=lambda m: f"{m.code}-{m.message[:30]}")
+@together("mistake", ALL, by=lambda mistake: mistake.code, ids=lambda mistake: mistake.message)
 def test_every_mistake_has_an_example(mistake: Mistake) -> None:
     assert mistake.examples
 
