@@ -92,7 +92,7 @@ def chosen(editor: Editor, path: Path, text: str, first: str, last: str | None, 
             {
                 "    code = image |> encode |> relu |> Dense(64) |> tanh\n    twice = code + (image |> again)\n": "    "
                 "twice = Extracted(encode=encode, again=again)(image)\n",
-                "## Restores": "block Extracted(encode: layer, again: layer)(image: f32[n, 784]) {\n"
+                "## Restores": "block Extracted(encode: layer, again: layer)(image: f32[n, 784]) -> f32[n, 64] {\n"
                 "    code = image |> encode |> relu |> Dense(64) |> tanh\n"
                 "    twice = code + (image |> again)\n"
                 "    return twice\n}\n\n## Restores",
@@ -104,7 +104,7 @@ def chosen(editor: Editor, path: Path, text: str, first: str, last: str | None, 
             "Extract the block `Extracted`",
             {
                 "    gain = cast(mask, f32) * 2\n": "    gain = Extracted()(mask)\n",
-                "## Restores": "block Extracted()(mask: i64[n, 1]) {\n    gain = cast(mask, f32) * 2\n"
+                "## Restores": "block Extracted()(mask: i64[n, 1]) -> f32[n, 1] {\n    gain = cast(mask, f32) * 2\n"
                 "    return gain\n}\n\n## Restores",
             },
         ),

@@ -7,13 +7,13 @@ results.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lsprotocol.types import CodeActionKind
 
 from wsdl.diagnostics import Edit
 from wsdl.diagnostics.span import Span
-from wsdl.elaborate.bound_names import bound_names, names_of
+from wsdl.elaborate.bound_names import bound_names, last_places, names_of
 from wsdl.elaborate.training import names_read
 from wsdl.ir.types import TensorType
 from wsdl.lsp.documents import Document
@@ -59,7 +59,10 @@ def _of_statements(
         return
     body = document.source.text[_line_start(selected[0]) : selected[-1].span.end]
     call = f"{', '.join(results)} = {signature.call()}"
-    block = signature.block(f"{body}\n{_INDENTATION}return {', '.join(results)}")
+    places = [last_places(selected)[name] for name in results]
+    block = signature.block(
+        f"{body}\n{_INDENTATION}return {', '.join(results)}", dict(zip(results, places, strict=True))
+    )
     yield _rewrite(document, owner, selected[0].span.to(selected[-1].span), call, block)
 
 
@@ -176,8 +179,8 @@ class _Signature:
             return "input"
         types = [binding.type for place in places for binding in bindings.get(place, ())]
         if types:
-            written = str(types[0]) if isinstance(self._owner, tree.Model) and len({*map(str, types)}) == 1 else None
-            self.inputs[name.text] = written or _general(types)
+            is_one = isinstance(self._owner, tree.Model) and len({*map(str, types)}) == 1
+            self.inputs[name.text] = _written(types[0]) if is_one else _general(types)
             return "input"
         sizes = {n.span for i in self._owner.inputs for dim in i.type.dims for n in names_of(dim)}
         return "size" if sizes.intersection(places) else None
@@ -195,10 +198,35 @@ class _Signature:
     def call(self) -> str:
         return f"{self.layer()}({', '.join(self.inputs)})"
 
-    def block(self, body: str) -> str:
+    def _results(self, places: Mapping[str, Span]) -> str:
+        """The types of results; left out if they differ from one application of the block around it to another."""
+        bindings = self._document.index.bindings
+        types = {name: {str(b.type): b.type for b in bindings.get(place, ())} for name, place in places.items()}
+        bound = {part for type in self.inputs.values() for part in _parts(type)}
+        listed: list[str] = []
+        for name, alike in types.items():
+            written = _written(next(iter(alike.values()))) if len(alike) == 1 else ""
+            dtype, *sizes = _parts(written) or [""]
+            if (
+                not dtype
+                or not isinstance(self._owner, tree.Model)
+                or not {s for s in sizes if not s.isdigit()} <= bound
+            ):
+                return ""
+            listed.append(f"{name}: {written}")
+        return f" -> {listed[0].partition(': ')[2]}" if len(listed) == 1 else f" -> ({', '.join(listed)})"
+
+    def block(self, body: str, results: Mapping[str, Span] | None = None) -> str:
         configuration = ", ".join(f"{name}: {kind}" for name, kind in self._configuration.items())
         inputs = ", ".join(f"{name}: {type}" for name, type in self.inputs.items())
-        return f"block {self._name}({configuration})({inputs}) {{\n{body}\n}}"
+        types = self._results(results) if results else ""
+        return f"block {self._name}({configuration})({inputs}){types} {{\n{body}\n}}"
+
+
+def _written(type: TensorType) -> str:
+    """A type in the signature of a block: sizes that are computed from others are left open."""
+    dims = (str(dim) if dim.constant is not None or str(dim).isidentifier() else "_" for dim in type.shape)
+    return f"{type.dtype}[{', '.join(dims)}]" if type.shape else type.dtype
 
 
 def _general(types: Sequence[TensorType]) -> str:
