@@ -127,6 +127,7 @@ class Page:
             warnings.simplefilter("ignore", ResourceWarning)
             self.names.clear()
             gc.collect()
+        gc.freeze()  # what is left is not searched after the next page
 
     def run(self, block: Block) -> None:
         if "skip" in block.note:

@@ -13,12 +13,15 @@ import pytest
 from tests.ops.build import Built, typed
 from tests.ops.symbolic import ROWS
 from tests.ops.test_cases import CASES
+from tests.together import together
 from wsdl.ir.dims import Dim
 from wsdl.ops import OPERATIONS, Operation, OpError, collecting_assumptions
 from wsdl.ops._traits import HalfRule
 
 ROOT = Path(__file__).parents[2]
-every_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda operation: operation.name)
+every_operation = together(
+    "operation", OPERATIONS.values(), by=lambda operation: operation.family, ids=lambda operation: operation.name
+)
 KNOWN_ANNOTATIONS = {
     "TensorType", "TensorType | None", "list[TensorType]",
     "bool", "int", "float", "str", "Dim", "DType", "None",

@@ -21,14 +21,19 @@ ALL = [*(m for m in vars(mistakes).values() if isinstance(m, Mistake) and m is n
 EXAMPLES = [(mistake, example) for mistake in ALL for example in mistake.examples]
 
 
+def code_of(made: tuple[Mistake, str]) -> str:
+    return made[0].code
+
+
 def said(text: str, name: str = "example.wsd") -> Problems:
     problems = Problems()
     parse(Source(name, text), problems)
     return problems
 
 
-@pytest.mark.parametrize(("mistake", "example"), EXAMPLES, ids=[f"{m.code}-{e[:40]!r}" for m, e in EXAMPLES])
-def test_an_example_makes_its_mistake_and_no_other(mistake: Mistake, example: str) -> None:
+@together("made", EXAMPLES, by=code_of)
+def test_an_example_makes_its_mistake_and_no_other(made: tuple[Mistake, str]) -> None:
+    mistake, example = made
     assert [d.code for d in said(example)] == [mistake.code], render(said(example))
 
 
@@ -37,8 +42,9 @@ def test_every_mistake_has_an_example(mistake: Mistake) -> None:
     assert mistake.examples
 
 
-@pytest.mark.parametrize(("mistake", "example"), [(m, e) for m, e in EXAMPLES if m.fixes or m.insert])
-def test_a_fix_mends_its_example(mistake: Mistake, example: str) -> None:
+@together("made", [(m, e) for m, e in EXAMPLES if m.fixes or m.insert], by=code_of)
+def test_a_fix_mends_its_example(made: tuple[Mistake, str]) -> None:
+    mistake, example = made
     for diagnostic in said(example):
         for edit in sorted(diagnostic.fix, key=lambda edit: -edit.span.start):
             example = example[: edit.span.start] + edit.text + example[edit.span.end :]
