@@ -20,7 +20,7 @@ from fnmatch import fnmatch
 from importlib.metadata import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from wsdl import api
 from wsdl.diagnostics.span import Source
@@ -58,12 +58,12 @@ def build(folder: Path) -> bool:
     subprocess.run([PACKAGES / ".bin/esbuild", *bundles, *options, f"--outdir={folder}"], check=True)
     (folder / "examples.json").write_text(json.dumps(examples(), ensure_ascii=False), encoding="utf-8")
     (folder / "licenses.txt").write_text("".join(licenses()), encoding="utf-8")
-    sources = folder / "sources.zip"
-    with ZipFile(sources, "w") as archive:
+    archive = folder / "wsdl.zip"
+    with ZipFile(archive, "w", ZIP_DEFLATED, compresslevel=9) as zipped:
         for name, path in python_files():
-            archive.write(path, name)
-    subprocess.run(["node", HERE / "compile.mjs", sources, folder / "wsdl.zip"], check=True)
-    sources.unlink()
+            zipped.write(path, name)
+    program = ROOT / "examples" / f"{FIRST}.wsd"
+    subprocess.run(["node", HERE / "snapshot.mjs", archive, program, folder / "snapshot.gz"], check=True)
     stamp.write_text(digest)
     return True
 
@@ -94,7 +94,7 @@ def _digest() -> str:
 
 
 def python_files() -> Iterator[tuple[str, Path]]:
-    """The files of `wsdl.zip` before they are compiled, by their names in it."""
+    """The files of `wsdl.zip`, by their names in it."""
     for inside, path in _inside(ROOT / "wsdl"):
         if inside.parts[0] not in LEFT_OUT:
             yield f"wsdl/{inside.as_posix()}", path

@@ -1,25 +1,63 @@
 // The compiler: Pyodide and the pure part of wsdl, on a thread of its own. Messages are { id, method, args }, answers
-// { id, result } or { id, error }; before them { progress } tells what is being loaded, and { ready }.
+// { id, result } or { id, error }; before them { progress } tells what is being loaded, { failed } why it can't be.
 
 import { loadPyodide } from "./pyodide/pyodide.mjs";
 
+const PAGE = 65536; // bytes of WebAssembly memory
 const here = (path) => new URL(path, import.meta.url).href;
-const session = start();
+const fetched = (path) => fetch(here(path)).then((response) => (response.ok ? response : Promise.reject(new Error(`${path}: ${response.status}`))));
+let running; // Pyodide
+let unpacked; // the files of the compiler; a snapshot has the modules alone
 let graphviz; // loaded with the first picture
+const session = restored().catch(started);
 
-async function start() {
+session.then(
+  () => postMessage({ progress: "Checking" }),
+  (error) => postMessage({ failed: String(error) }),
+);
+
+/** The session in the memory of a Python that has imported the compiler: snapshot.mjs. */
+async function restored() {
   postMessage({ progress: "Starting Python" });
-  const archive = fetch(here("wsdl.zip")).then((response) => response.arrayBuffer());
-  const lockFileContents = (await fetch(here("pyodide/pyodide-lock.json"))).text();
-  const python = await loadPyodide({ indexURL: here("pyodide/"), lockFileContents });
-  postMessage({ progress: "Loading the compiler" });
-  python.unpackArchive(await archive, "zip", { extractDir: "/wsdl" });
-  return python.runPython(`
-import os, sys
-os.environ["XDG_CACHE_HOME"] = "/wsdl/cache"  # which has the tables of the parser
-sys.path.insert(0, "/wsdl")
-from wsdl.playground.session import Session
-Session()`);
+  const compressed = await fetched("snapshot.gz");
+  const snapshot = new Response(compressed.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  const python = await withMemory((await snapshot).byteLength, () => pyodide({ _loadSnapshot: snapshot }));
+  return python.globals.get("session");
+}
+
+/** A session without the snapshot, in case that can't be restored: the functions of Pyodide for that aren't public. */
+async function started(why) {
+  console.warn("the snapshot can't be restored:", why);
+  const python = await pyodide();
+  await unpack();
+  return python.runPython("import sys\nsys.path.insert(0, '/wsdl')\nfrom wsdl.playground.session import Session\nSession()");
+}
+
+async function pyodide(options) {
+  const lockFileContents = (await fetched("pyodide/pyodide-lock.json")).text();
+  return (running = await loadPyodide({ indexURL: here("pyodide/"), lockFileContents, ...options }));
+}
+
+async function unpack() {
+  unpacked ??= fetched("wsdl.zip").then(async (response) => running.unpackArchive(await response.arrayBuffer(), "zip", { extractDir: "/wsdl" }));
+  await unpacked;
+}
+
+/** Calls a function while modules get so much memory when they are made: a snapshot is written into what is there. */
+async function withMemory(bytes, use) {
+  const { instantiate, instantiateStreaming } = WebAssembly;
+  const enlarged = (make) => async (...args) => {
+    const made = await make(...args);
+    const memory = made.instance?.exports.memory;
+    if (memory && memory.buffer.byteLength < bytes) memory.grow(Math.ceil((bytes - memory.buffer.byteLength) / PAGE));
+    return made;
+  };
+  Object.assign(WebAssembly, { instantiate: enlarged(instantiate), instantiateStreaming: enlarged(instantiateStreaming) });
+  try {
+    return await use();
+  } finally {
+    Object.assign(WebAssembly, { instantiate, instantiateStreaming });
+  }
 }
 
 const methods = {
@@ -30,20 +68,17 @@ const methods = {
     return { svg: (await session).finished((await graphviz).dot(picture.dot)), places: picture.places };
   },
   async explain(code) {
+    await unpack();
     return (await session).explain(code);
   },
 };
-
-session.then(
-  () => postMessage({ ready: true }),
-  (error) => postMessage({ failed: String(error) }),
-);
 
 onmessage = async ({ data: { id, method, args } }) => {
   try {
     const python = await session;
     const answer = methods[method] ? await methods[method](...args) : JSON.parse(python[method](...args));
     postMessage({ id, result: answer });
+    if (method !== "check") await unpack(); // when what is seen first is there
   } catch (error) {
     postMessage({ id, error: String(error) });
   }

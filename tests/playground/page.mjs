@@ -91,7 +91,7 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   await page.click("#link");
   await said("link");
   seen.link = { notice: await page.textContent("#notice"), ...(await page.evaluate(() => ({ hash: location.hash, href: location.href }))), text: await text() };
-  await replace("");
+  await replace("# nothing\n");
   await page.waitForFunction(() => location.hash === "");
   await checked("good");
   await page.goto(url + link);
@@ -117,6 +117,13 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   await page.waitForTimeout(200);
   seen.phone = await page.evaluate(() => document.documentElement.scrollWidth);
   await page.screenshot({ path: `${folder}/phone.png`, fullPage: true });
+
+  // Where the snapshot can't be restored, Python starts anew.
+  const warned = page.waitForEvent("console", (message) => message.type() === "warning");
+  await page.route("**/snapshot.gz", (route) => route.fulfill({ body: "damaged" }));
+  await page.reload();
+  await checked("good");
+  seen.warned = (await warned).text();
   return { ...seen, foreign: requests.filter((address) => !address.startsWith(url) && !address.startsWith("blob:" + new URL(url).origin)) };
 });
 console.log(JSON.stringify(seen));

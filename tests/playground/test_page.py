@@ -72,6 +72,7 @@ def test_a_visit(tmp_path: Path) -> None:
     assert seen["arrived"] == seen["draft"] == ARRIVED
     assert seen["download"] == ["lm.wsd", (ROOT / "examples/lm.wsd").read_text("utf-8")]
 
+    assert seen["warned"].startswith("the snapshot can't be restored")
     assert seen["phone"] == 360
     assert seen["dark"] == "rgb(18, 20, 27)"
     assert seen["violations"] == seen["darkViolations"] == []

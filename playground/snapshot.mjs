@@ -1,0 +1,28 @@
+// node snapshot.mjs ARCHIVE PROGRAM SNAPSHOT.gz: the memory of a Python that has imported the modules of an archive and has
+// checked a program. The page restores it in place of doing that again.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+import { loadPyodide } from "pyodide";
+
+const [archive, program, snapshot] = process.argv.slice(2);
+const python = await loadPyodide({ _makeSnapshot: true });
+python.unpackArchive(new Uint8Array(readFileSync(archive)), "zip", { extractDir: "/wsdl" });
+python.globals.set("program", readFileSync(program, "utf8"));
+python.runPython(`
+import contextlib, importlib, pkgutil, sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, "/wsdl")
+import wsdl
+from wsdl.playground.session import Session
+
+for module in pkgutil.walk_packages(wsdl.__path__, "wsdl.", onerror=lambda name: None):
+    with contextlib.suppress(ImportError):  # of what isn't there, NumPy for one
+        importlib.import_module(module.name)
+
+session = Session()
+session.check(program), session.picture(), session.sharing(), session.formatted(), session.explain("E0201")
+`);
+writeFileSync(snapshot, gzipSync(python.makeMemorySnapshot(), { level: 6 }));
+process.exit(0); // Pyodide keeps Node running
