@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import gzip
 from pathlib import Path
 
 import pytest
@@ -23,21 +25,24 @@ pytestmark = [
 SIAMESE = (ROOT / "examples/siamese.wsd").read_text("utf-8")
 TWO = "model two(x: f32[n, 4]) -> f32[n, 4] {\n    return x |> relu\n}\n"
 ARRIVED = "model arrived(x: f32[n, 4]) -> f32[n, 4] {\n    return x   |> relu\n}\n# 😀 é\n"
+PLACE = "/of/anyone/"
 MESSAGE = "there is no rellu in scope (did you mean relu?)"
 
 
+def built() -> Path:
+    """The folder with the page. Of several processes one builds it."""
+    folder = ROOT / "build/playground"
+    folder.parent.mkdir(exist_ok=True)
+    with (folder.parent / "playground.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        build(folder)
+    return folder
+
+
 def test_a_visit(tmp_path: Path) -> None:
-    build(ROOT / "build/playground")
-    with serving({"/": tmp_path, "/of/anyone/": ROOT / "build/playground"}) as address:
-        arriving = link(ARRIVED)
-        seen = run(
-            "../playground/page.mjs",
-            chromium,
-            f"{address}/of/anyone/",
-            tmp_path,
-            arriving,
-            PACKAGES / "axe-core/axe.min.js",
-        )
+    arriving, axe = link(ARRIVED), PACKAGES / "axe-core/axe.min.js"
+    with serving({"/": tmp_path, PLACE: built()}) as address:
+        seen = run("../playground/page.mjs", chromium, f"{address}{PLACE}", tmp_path, arriving, axe)
 
     assert seen["foreign"] == []
     assert seen["examples"] > 30
@@ -72,10 +77,21 @@ def test_a_visit(tmp_path: Path) -> None:
     assert seen["arrived"] == seen["draft"] == ARRIVED
     assert seen["download"] == ["lm.wsd", (ROOT / "examples/lm.wsd").read_text("utf-8")]
 
-    assert seen["warned"].startswith("the snapshot can't be restored")
     assert seen["phone"] == 360
     assert seen["dark"] == "rgb(18, 20, 27)"
     assert seen["violations"] == seen["darkViolations"] == []
+
+
+def test_without_the_snapshot(tmp_path: Path) -> None:
+    """Where it can't be restored, Python starts anew."""
+    for file in built().iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "snapshot.gz").unlink()
+    (tmp_path / "snapshot.gz").write_bytes(gzip.compress(b"of another version"))
+    with serving({"/": tmp_path}) as address:
+        seen = run("../playground/anew.mjs", chromium, f"{address}/index.html")
+    assert seen["state"] == "No problems"
+    assert seen["warned"].startswith("the snapshot can't be restored")
 
 
 def _file(folder: Path, text: str) -> Path:
