@@ -292,6 +292,8 @@ def test_the_meaning_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in names if ALL else Random(path.name).sample(names, 2):
         new = ("Renamed" if name.text[0].isupper() else "renamed") + name.text
         changed = applied(document, name, new)
+        if not changed:
+            continue
         assert compiled(Source(path.name, changed)) == before, name.text
         again = opened(path, changed)
         assert applied(again, again.source.span(*at_word(changed, new)), name.text) == text
@@ -310,22 +312,16 @@ def renamable(document: Document) -> list[Span]:
     first: dict[tuple[Any, str, str], Span] = {}
     for bound in bindings(document.source):
         first.setdefault((bound.scope, bound.kind, bound.name.text), bound.name)
-    exported = imported_names(document)
-    return [place for place in first.values() if place.text not in ("_", "seed", *exported)]  # a name with a meaning
-
-
-def imported_names(document: Document) -> set[str]:
-    """The names that the file, and files beside it, import."""
-    texts = [path.read_text(encoding="utf-8") for path in Path(document.source.path).parent.glob("*.wsd")]
-    lines = (line for text in texts for line in re.findall(r'^from "[^"]*" import (.*)', text, re.MULTILINE))
-    return {name for line in lines for name in re.findall(r"\w+", line)}
+    return [place for place in first.values() if place.text not in ("_", "seed")]  # a name with a meaning
 
 
 def applied(document: Document, name: Span, new: str) -> str:
-    """The text of the document after a rename."""
+    """The text of the document after a rename; empty if other files have to change too."""
     at = types.TextDocumentIdentifier(document.uri)
     answer = rename(document, types.RenameParams(at, document.positions.position(name.start), new))
     changes = (answer and answer.changes) or {}
+    if changes.keys() - {document.uri}:
+        return ""
     edits = [
         {"range": {end: vars_of(getattr(edit.range, end)) for end in ("start", "end")}, "newText": edit.new_text}
         for edit in changes.get(document.uri, ())

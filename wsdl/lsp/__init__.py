@@ -3,6 +3,9 @@
     server         the protocol: documents come in, diagnostics go out, each request goes to the function of its feature
     documents      the texts of open files, and what the compiler says of each version
     positions      offsets in a source as positions of the protocol, and back
+    client         what the client can do; refused: requests that can't be fulfilled
+    rewrites       changes that are offered (tie, name_layer, extract_block), and checked before they are made
+    renaming       all places of a name; importers: the programs that have it; meaning: whether a program is the same
 
 Every other file is one feature: a function from a document and the parameters of a request to the answer. All of them
 read the checked program; none has rules of the language of its own.

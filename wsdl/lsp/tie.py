@@ -99,23 +99,23 @@ def _fitting(group: Sequence[_Member], storage: Storage) -> list[str]:
     if all(_alike(first, other) for other in others):
         tied = all(_tied(first[part], other[part], storage) for other in others for part in first)
         return [] if tied else [member.name for member in group]
-    for part in first:
-        slots = [layer.get(part) for layer in (first, *others)]
-        if part and part != "weight":
-            continue
-        views = ["" if slot is None else _view(slot, slots[0]) for slot in slots]
-        if None in slots or None in views:
-            continue
-        if all(_tied(slots[0], slot, storage) for slot in slots[1:]):
-            return []
-        ends = [f".{part}" if part else ""] * len(group)
-        return [f"{member.name}{end}{view}" for member, end, view in zip(group, ends, views, strict=True)]
-    return []
+    parts = ["" if isinstance(member.node, tree.Parameter) else "weight" for member in group]
+    slots = [member.layers[0].get(part) for member, part in zip(group, parts, strict=True)]
+    views = [_view(slot, slots[0]) for slot in slots]
+    if None in views or all(_tied(slots[0], slot, storage) for slot in slots[1:]):
+        return []
+    paths = [f"{member.name}.{part}".rstrip(".") for member, part in zip(group, parts, strict=True)]
+    return [f"{path}{view}" for path, view in zip(paths, views, strict=True)]
 
 
-def _view(slot: Slot, first: Slot | None) -> str | None:
+def _view(slot: Slot | None, first: Slot | None) -> str | None:
     """The view of a slot that has the shape of the first one; `None` if there is none."""
-    if first is None or slot.kind != "param" or (slot.type.dtype, slot.kind) != (first.type.dtype, first.kind):
+    if (
+        first is None
+        or slot is None
+        or slot.kind != "param"
+        or (slot.type.dtype, slot.kind) != (first.type.dtype, first.kind)
+    ):
         return None
     if slot.sizes == first.sizes:
         return ""
