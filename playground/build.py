@@ -58,6 +58,8 @@ def build(folder: Path) -> bool:
     subprocess.run([PACKAGES / ".bin/esbuild", *bundles, *options, f"--outdir={folder}"], check=True)
     (folder / "examples.json").write_text(json.dumps(examples(), ensure_ascii=False), encoding="utf-8")
     (folder / "licenses.txt").write_text("".join(licenses()), encoding="utf-8")
+    texts = {f"/wsdl/{name}": path.read_text("utf-8") for name, path in python_files() if path.suffix != ".py"}
+    (folder / "texts.json").write_text(json.dumps(texts, ensure_ascii=False), encoding="utf-8")
     archive = folder / "wsdl.zip"
     with ZipFile(archive, "w", ZIP_DEFLATED, compresslevel=9) as zipped:
         for name, path in python_files():

@@ -6,8 +6,6 @@ import { loadPyodide } from "./pyodide/pyodide.mjs";
 const PAGE = 65536; // bytes of WebAssembly memory
 const here = (path) => new URL(path, import.meta.url).href;
 const fetched = (path) => fetch(here(path)).then((response) => (response.ok ? response : Promise.reject(new Error(`${path}: ${response.status}`))));
-let running; // Pyodide
-let unpacked; // the files of the compiler; a snapshot has the modules alone
 let graphviz; // loaded with the first picture
 const session = restored().catch(started);
 
@@ -16,31 +14,32 @@ session.then(
   (error) => postMessage({ failed: String(error) }),
 );
 
-/** The session in the memory of a Python that has imported the compiler: snapshot.mjs. */
+/** The session in the memory of a Python that has imported the compiler: snapshot.mjs. What it reads is in no memory. */
 async function restored() {
   postMessage({ progress: "Starting Python" });
+  const texts = fetched("texts.json").then((response) => response.json());
   const compressed = await fetched("snapshot.gz");
   const snapshot = new Response(compressed.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
   const python = await withMemory((await snapshot).byteLength, () => pyodide({ _loadSnapshot: snapshot }));
+  for (const [path, text] of Object.entries(await texts)) {
+    python.FS.mkdirTree(path.replace(/\/[^/]*$/, ""));
+    python.FS.writeFile(path, text);
+  }
   return python.globals.get("session");
 }
 
 /** A session without the snapshot, in case that can't be restored: the functions of Pyodide for that aren't public. */
 async function started(why) {
   console.warn("the snapshot can't be restored:", why);
+  const archive = fetched("wsdl.zip").then((response) => response.arrayBuffer());
   const python = await pyodide();
-  await unpack();
+  python.unpackArchive(await archive, "zip", { extractDir: "/wsdl" });
   return python.runPython("import sys\nsys.path.insert(0, '/wsdl')\nfrom wsdl.playground.session import Session\nSession()");
 }
 
 async function pyodide(options) {
   const lockFileContents = (await fetched("pyodide/pyodide-lock.json")).text();
-  return (running = await loadPyodide({ indexURL: here("pyodide/"), lockFileContents, ...options }));
-}
-
-async function unpack() {
-  unpacked ??= fetched("wsdl.zip").then(async (response) => running.unpackArchive(await response.arrayBuffer(), "zip", { extractDir: "/wsdl" }));
-  await unpacked;
+  return loadPyodide({ indexURL: here("pyodide/"), lockFileContents, ...options });
 }
 
 /** Calls a function while modules get so much memory when they are made: a snapshot is written into what is there. */
@@ -68,7 +67,6 @@ const methods = {
     return { svg: (await session).finished((await graphviz).dot(picture.dot)), places: picture.places };
   },
   async explain(code) {
-    await unpack();
     return (await session).explain(code);
   },
 };
@@ -78,7 +76,6 @@ onmessage = async ({ data: { id, method, args } }) => {
     const python = await session;
     const answer = methods[method] ? await methods[method](...args) : JSON.parse(python[method](...args));
     postMessage({ id, result: answer });
-    if (method !== "check") await unpack(); // when what is seen first is there
   } catch (error) {
     postMessage({ id, error: String(error) });
   }

@@ -95,6 +95,7 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   await replace("# nothing\n");
   await page.waitForFunction(() => location.hash === "");
   await checked("good");
+  await page.goto("about:blank");
   await page.goto(url + link);
   await checked("good");
   await page.waitForFunction(() => document.querySelector(".cm-content").textContent.includes("arrived"));

@@ -24,7 +24,7 @@ pytestmark = [
 ]
 SIAMESE = (ROOT / "examples/siamese.wsd").read_text("utf-8")
 TWO = "model two(x: f32[n, 4]) -> f32[n, 4] {\n    return x |> relu\n}\n"
-ARRIVED = "model arrived(x: f32[n, 4]) -> f32[n, 4] {\n    return x   |> relu\n}\n# 😀 é\n"
+ARRIVED = "model arrived(x: f32[n, t, 4]) -> f32[n, t, 4] {\n    return x   |> Attention(2)\n}\n# 😀 é\n"
 PLACE = "/of/anyone/"
 MESSAGE = "there is no rellu in scope (did you mean relu?)"
 
