@@ -256,7 +256,7 @@ tests/cpp/include: tests/cpp/packages.txt
 
 %/node_modules: %/package.json
 	@if command -v npm > /dev/null; then \
-		echo "Installing what $< names (150 to 300 MB on the disk)"; \
+		echo "Installing what $< names (30 to 300 MB on the disk)"; \
 		npm --prefix $* install --silent && touch $@; \
 	else \
 		echo "No npm on the PATH: what needs $@ will be skipped"; \

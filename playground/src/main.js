@@ -129,12 +129,12 @@ async function showPanel() {
 async function onPlace(at) {
   const of = checked;
   if (!of) return;
-  if (at === null) return void (showLights(view, []), picture.unpoint());
+  if (at === null) return showLights(view, picture.unpoint());
   const [line, character] = position(view.state.doc, at);
   const places = await compiler.ask("highlights", line, character);
   if (of !== checked) return;
-  showLights(view, (places ?? []).map(({ range }) => range));
-  picture.point(line, character);
+  const inPicture = picture.point(line, character);
+  showLights(view, places?.map(({ range }) => range) ?? inPicture);
 }
 
 // -- examples, links, files ---------------------------------------------------------------------------------------------

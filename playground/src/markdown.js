@@ -6,10 +6,10 @@ import { tokens } from "./language.js";
 export function rendered(markdown, kind) {
   const root = element("div", kind);
   let list = null;
-  const blocks = markdown.matchAll(/^```(\w*).*\n([^]*?)^```$|^(#{1,4}) (.*)$|^- (.*(?:\n  .*)*)$|((?:^(?!```|#|- ).+\n?)+)/gm);
-  for (const [, language, code, hashes, heading, item, paragraph] of blocks) {
+  const blocks = markdown.matchAll(/^```(\w*) ?(.*)\n([^]*?)^```$|^(#{1,4}) (.*)$|^- (.*(?:\n  .*)*)$|((?:^(?!```|#|- ).+\n?)+)/gm);
+  for (const [, language, marks, code, hashes, heading, item, paragraph] of blocks) {
     if (item === undefined) list = null;
-    if (code !== undefined) root.append(colored(code.replace(/\n$/, ""), language));
+    if (code !== undefined) root.append(colored(code.replace(/\n$/, ""), language, marks));
     else if (heading !== undefined) root.append(inline(element(`h${hashes.length + 1}`), heading));
     else if (item !== undefined) (list ??= root.appendChild(element("ul"))).append(inline(element("li"), item));
     else root.append(inline(element("p"), paragraph));
@@ -42,8 +42,8 @@ const CLASSES = {
 }; // prettier-ignore
 
 /** A program with its colors. */
-export function colored(text, language = "wsd") {
-  const pre = element("pre"), stack = ["program"];
+export function colored(text, language = "wsd", kind = "") {
+  const pre = element("pre", kind), stack = ["program"];
   text.split("\n").forEach((line, number) => {
     if (number) pre.append("\n");
     let at = 0;

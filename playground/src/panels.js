@@ -54,6 +54,7 @@ export function pictureIn(box, said, onLight) {
       pinned = [];
       box.innerHTML = picture.svg.slice(picture.svg.indexOf("<svg"));
       const svg = box.querySelector("svg");
+      if (!svg.querySelector(".node")) return void (box.textContent = ""); // no model
       svg.setAttribute("role", "group");
       svg.setAttribute("aria-label", "Picture of the program");
       svg.querySelector("g.graph > title")?.remove();
@@ -64,13 +65,17 @@ export function pictureIn(box, said, onLight) {
         onLight(lit());
       });
     },
-    /** Lights the tensors that a place in the program reads. */
+    /** Lights the tensors that a place in the program reads, or else what was clicked; gives the places of what is lit. */
     point(line, character) {
       const around = ({ start, end }) => start.line === line && start.character <= character && character <= end.character;
       const names = Object.keys(places).filter((node) => places[node].some(around));
       quietly(names.length ? names : pinned);
+      return lit();
     },
-    unpoint: () => quietly(pinned),
+    unpoint() {
+      quietly(pinned);
+      return lit();
+    },
   };
 }
 
@@ -82,11 +87,10 @@ export function showSharing(box, { head, tables, totals }) {
     ...tables.map(({ headers, rows, text }) => {
       const table = element("table");
       const row = (tag, cells) => {
-        const made = element("tr");
+        const made = element("tr", cells[0].startsWith(" ") ? "inner" : "");
         cells.forEach((cell, column) => {
           const one = made.appendChild(element(tag, text.includes(column) ? "" : "figure", cell.trim()));
           if (tag === "th") one.scope = "col";
-          if (cell.startsWith(" ")) one.classList.add("inner");
         });
         return made;
       };

@@ -44,6 +44,12 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   await page.screenshot({ path: `${folder}/lit.png` });
   seen.fromProgram = { nodes: await lit(), uses: await all(".lit-use") };
   await page.mouse.move(2, 2);
+  await node("s0").click();
+  await page.locator(".cm-line", { hasText: "Are two digits" }).hover({ position: { x: 300, y: 8 } });
+  await page.waitForTimeout(200);
+  seen.kept = { nodes: await lit(), uses: await all(".lit-use") };
+  await page.keyboard.press("Escape");
+  seen.ended = await lit();
 
   // Break it, and mend it by the quick fix.
   const good = await text();

@@ -55,6 +55,9 @@ def test_a_visit(tmp_path: Path) -> None:
     assert {"s0", "s1", "s2"} < set(seen["fromProgram"]["nodes"])
     assert seen["fromProgram"]["uses"] == ["tower"] * 3
 
+    assert seen["kept"] == {"nodes": seen["fromPicture"]["nodes"], "uses": ["tower"] * 3}
+    assert seen["ended"] == []
+
     assert seen["problem"]["list"] == [MESSAGE]
     assert seen["problem"]["fixes"] == ["Replace rellu by relu"]
     assert seen["problem"]["state"].startswith("1 error")
