@@ -18,9 +18,7 @@ class Editor:
     """A session with a server. `shown` are the diagnostics in the editor, by URI, `log` what the server has written to
     stderr, once it has ended."""
 
-    def __init__(
-        self, *arguments: str, encodings: list[str] | None = None, experimental: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, *arguments: str, encodings: list[str] | None = None, **capabilities: Any) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "wsdl", "lsp", *arguments],
             stdin=subprocess.PIPE,
@@ -31,6 +29,7 @@ class Editor:
         self.versions: dict[str, int] = {}
         self.registered: list[Any] = []
         self.documents_shown: list[Any] = []
+        self.messages: list[str] = []
         self.log = ""
         self._received: Queue[Any] = Queue()
         self._number = 0
@@ -38,10 +37,9 @@ class Editor:
         for thread in self._threads:
             thread.start()
         general = {"general": {**CAPABILITIES["general"], "positionEncodings": encodings}} if encodings else {}
-        if experimental is None:
-            experimental = {"commands": ["wsdl.showMembers"]}  # as the extension for VS Code
-        capabilities = CAPABILITIES | general | {"experimental": experimental}
-        started = self.call("initialize", processId=None, rootUri=None, capabilities=capabilities)
+        experimental = {"experimental": {"commands": ["wsdl.showMembers"]}}  # as the extension for VS Code
+        own = CAPABILITIES | general | experimental | capabilities
+        started = self.call("initialize", processId=None, rootUri=None, capabilities=own)
         self.capabilities = started["capabilities"]
         self.notify("initialized")
 
@@ -129,6 +127,8 @@ class Editor:
         assert message is not None, "the server has ended"
         if message.get("method") == "textDocument/publishDiagnostics":
             self.shown[message["params"]["uri"]] = message["params"]["diagnostics"]
+        elif message.get("method") == "window/showMessage":
+            self.messages.append(message["params"]["message"])
         elif message.get("method") == "client/registerCapability":
             self.registered += message["params"]["registrations"]
             self._send({"id": message["id"], "result": None})

@@ -109,6 +109,16 @@ def test_names_of_stored_tensors_are_told(editor: Editor, tmp_path: Path) -> Non
     assert "changeAnnotations" not in renamed(editor, user, USER, "vector:", "v")
 
 
+def test_a_client_without_annotations_shows_a_message(tmp_path: Path) -> None:
+    editor, path, text = Editor(workspace={}), tmp_path / "m.wsd", f"# 😀\n{PROGRAM}"
+    editor.open(path, text)
+    answer = renamed(editor, path, text, "tied {", "bound")
+    assert edited(text, answer["changes"][path.as_uri()]) == text.replace("tied", "bound")
+    [message] = editor.messages
+    assert message.startswith("The rename changes the names of 2 stored tensors: files of weights")
+    assert editor.end() == 0
+
+
 PROGRAM = """\
 let d = 8
 block Twice(units: int)(x: [n, d]) -> [n, units] {

@@ -10,7 +10,7 @@ import os
 import posixpath
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -114,6 +114,7 @@ class Documents:
         self.import_root = import_root
         self.encoding: Encoding | str = Encoding.Utf16
         self.client = Client()
+        self.tell: Callable[[str], object] = lambda message: None  # shows a message to the user
         self.titles: dict[str, dict[str, str]] = {}  # those of the last code lenses without errors, by URI
         self._open: dict[str, Document] = {}
         self._on_disk: dict[str, tuple[tuple[int, ...], Source | None]] = {}  # by path, with what tells a change

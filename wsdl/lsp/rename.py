@@ -197,8 +197,12 @@ def _of_load(diagnostic: Diagnostic) -> str:
 def _workspace_edit(
     edits: Mapping[Source, Mapping[Span, str]], stored: Mapping[str, str], documents: Documents
 ) -> types.WorkspaceEdit:
-    """The edits, which a client that can do that has confirmed where they change names in files of weights."""
+    """The edits. Where they change names in files of weights, the user confirms them, or is told if the client doesn't
+    ask."""
     client = documents.client
+    if stored and not (client.takes_versions and client.takes_annotations):
+        annotation = _annotation(stored)
+        documents.tell(f"The rename {annotation.label}: {annotation.description}")
     if not client.takes_versions:
         return types.WorkspaceEdit(
             changes={

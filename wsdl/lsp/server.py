@@ -61,6 +61,7 @@ class Server:
 
     def __init__(self, import_root: str | None = None) -> None:
         self._documents = Documents(import_root)
+        self._documents.tell = self._tell
         self._published: dict[str, list[types.Diagnostic]] = {}
         self._changed: set[str] = set()  # the URIs of the documents with a new version
         self._timer: asyncio.TimerHandle | None = None
@@ -114,6 +115,9 @@ class Server:
                 return None
 
         return handler
+
+    def _tell(self, message: str) -> None:
+        self._protocol.window_show_message(types.ShowMessageParams(types.MessageType.Info, message))
 
     def _show_next(self, uri: str, number: int) -> None:
         shown = next_member(self._documents, uri, number)
