@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 from itertools import count
 from pathlib import Path
 from typing import NoReturn, get_args
@@ -402,7 +401,11 @@ def test_an_interrupted_fit_leaves_the_files_of_before(wsdl: Wsdl, monkeypatch: 
     write_to_fit()
     assert wsdl("compile", "m.wsd", "-o", "out", "--no-proof").code == 0
     before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
-    monkeypatch.setattr(LowRank, "of", lambda *_: signal.raise_signal(signal.SIGINT))
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt  # as Python does on SIGINT, which a shell has its jobs in the background ignore
+
+    monkeypatch.setattr(LowRank, "of", interrupted)
     done = wsdl("compile", "m.wsd", "-o", "out", "--weights", "w.npz", "--fit", "3")
     assert (done.code, done.err.strip()) == (130, "interrupted")
     assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
