@@ -153,7 +153,7 @@ BOMBS = {
 
 def _zipped(**entries: bytes) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zipped:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as zipped:
         for entry, content in entries.items():
             zipped.writestr(f"w/{entry.replace('_', '.')}", content)
     return file.getvalue()
