@@ -10,7 +10,7 @@ const python = await loadPyodide({ _makeSnapshot: true });
 python.unpackArchive(new Uint8Array(readFileSync(archive)), "zip", { extractDir: "/wsdl" });
 python.globals.set("program", readFileSync(program, "utf8"));
 python.runPython(`
-import contextlib, importlib, pkgutil, sys
+import contextlib, gc, importlib, pkgutil, sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, "/wsdl")
@@ -23,6 +23,8 @@ for module in pkgutil.walk_packages(wsdl.__path__, "wsdl.", onerror=lambda name:
 
 session = Session()
 session.check(program), session.picture(), session.sharing(), session.formatted(), session.explain("E0201")
+gc.collect()
+gc.freeze()  # collections don't go through what is there already
 `);
 writeFileSync(snapshot, gzipSync(python.makeMemorySnapshot(), { level: 6 }));
 process.exit(0); // Pyodide keeps Node running

@@ -33,7 +33,7 @@ function note(text) {
 
 // -- the program -----------------------------------------------------------------------------------------------------
 
-let timer, checking = false, changed = false, checked = null;
+let timer, checking = false, changed = false, checked = null, first = true;
 let linked = null; // the program of the link in the address bar
 
 const view = createEditor($("editor"), {
@@ -58,8 +58,9 @@ async function check() {
   const doc = view.state.doc, began = performance.now();
   store(DRAFT, doc.toString());
   if (linked !== null && linked !== doc.toString()) address(null, ""); // another program than that of the link
+  const slow = setTimeout(() => first || say("Checking…"), 250);
   try {
-    const answer = await compiler.ask("check", doc.toString());
+    const answer = await compiler.ask("check", doc.toString()).finally(() => clearTimeout(slow));
     if (doc === view.state.doc) show(answer, performance.now() - began);
   } catch (error) {
     if (!failed) say(`The compiler failed: ${error.message}`);
@@ -68,7 +69,6 @@ async function check() {
   if (changed) (changed = false), check();
 }
 
-let first = true;
 function show(answer, took) {
   checked = answer;
   showChecked(view, answer);
