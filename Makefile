@@ -95,6 +95,7 @@ fuzz: .venv/dev      ## all attacks, thousands of wrong and of valid programs, h
 	@WSDL_ATTACKS=all $(BIN)/python -m pytest --quiet tests/robustness/test_attacks.py tests/robustness/test_surroundings.py
 	@WSDL_CUTS=all $(BIN)/python -m pytest --quiet tests/runtime/test_cuts.py
 	@WSDL_EDITS=500 $(BIN)/python -m pytest --quiet tests/lsp -k random_edits
+	@WSDL_NAMES=all $(BIN)/python -m pytest --quiet tests/lsp/test_completion.py
 	@WSDL_RENAMES=all WSDL_ACTIONS=all $(BIN)/python -m pytest --quiet -n auto --maxprocesses 8 tests/lsp -k "meaning or program"
 	@WSDL_HALF=all $(BIN)/python -m pytest --quiet -n auto --maxprocesses 8 tests/half
 	@$(BIN)/python -m pytest --quiet -m hypothesis --hypothesis-profile=fuzz tests

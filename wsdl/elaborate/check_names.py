@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -40,22 +40,24 @@ from wsdl.ops import NAMED
 from wsdl.syntax import tree
 
 Places: TypeAlias = tuple[Span, ...]
+Visit: TypeAlias = Callable[[tree.Node, Mapping[str, Places]], None]
 
 
-def check_names(scope: FileScope, problems: Problems) -> None:
-    """Report errors about names in a file whose imports are resolved."""
+def check_names(scope: FileScope, problems: Problems, visit: Visit | None = None) -> None:
+    """Report errors about names in a file whose imports are resolved. `visit` is called for each statement and name,
+    except those of a `train`, with the names that are bound there, for editors."""
     known: dict[str, Places] = {name: (definition.node.name.span,) for name, definition in scope.definitions.items()}
     for declaration in scope.file.declarations:
         if isinstance(declaration, tree.Parameter | tree.Formula | tree.Share | tree.Freeze | tree.Load | tree.Require):
-            _Body(scope, problems, ChainMap({}, known)).statement(declaration)
+            _Body(scope, problems, ChainMap({}, known), visit=visit).statement(declaration)
         elif isinstance(declaration, tree.Variant):
-            _Body(scope, problems, ChainMap({}, known)).statements(
+            _Body(scope, problems, ChainMap({}, known), visit=visit).statements(
                 s for s in declaration.body if not isinstance(s, tree.Changes)
             )
         elif isinstance(declaration, tree.Let | tree.Layer):
-            _Body(scope, problems, ChainMap({}, known)).expression(declaration.value)
+            _Body(scope, problems, ChainMap({}, known), visit=visit).expression(declaration.value)
         elif isinstance(declaration, tree.Block | tree.Model):
-            _Body(scope, problems, ChainMap({}, known)).declaration(declaration)
+            _Body(scope, problems, ChainMap({}, known), visit=visit).declaration(declaration)
 
 
 @dataclass
@@ -72,6 +74,7 @@ class _Body:
     in_scan: bool = False
     may_end: bool = False  # in a scan that `until` can end
     of_way: bool = False  # of a block that may be a way of sharing
+    visit: Visit | None = None
 
     def declaration(self, node: tree.Block | tree.Model) -> None:
         taken: dict[str, Span] = {}
@@ -179,6 +182,8 @@ class _Body:
             self.statement(statement)
 
     def statement(self, node: tree.Statement) -> None:
+        if self.visit is not None:
+            self.visit(node, self.bound)
         if isinstance(node, tree.Let):
             self.expression(node.value)
             check_capital(node.name, "constant", self.problems)
@@ -271,6 +276,8 @@ class _Body:
     def paths(self, node: tree.Statement) -> None:
         """The uses of names in the indices of paths, and of the layers and parameters of the body that they begin
         with."""
+        if self.visit is not None:
+            self.visit(node, self.bound)
         for path in paths_of(node):
             for name in names_in_indices(path):
                 self.scope.references.add(name.span, *self.bound.get(name.text, ()))
@@ -416,6 +423,8 @@ class _Body:
 
     def name(self, node: tree.Name) -> None:
         name = node.text
+        if self.visit is not None:
+            self.visit(node, self.bound)
         known = (self.bound, NAMED, DTYPES, BUILTINS, NUMBERS)
         if any(name in names for names in known) or standard_block(name):
             places = self.bound[name] if name in self.bound else (self.scope.place(name),)

@@ -12,7 +12,7 @@ from wsdl.diagnostics import CompileError, Label, Problems, limits
 from wsdl.diagnostics.span import Source, Span
 from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.bound_names import check_capital
-from wsdl.elaborate.check_names import check_names
+from wsdl.elaborate.check_names import Visit, check_names
 from wsdl.elaborate.scopes import Definition, FileScope
 from wsdl.ir.references import References
 from wsdl.ir.stages import BASE
@@ -47,18 +47,39 @@ def resolve(source: Source, problems: Problems, read: Reader, import_root: str |
     `read` returns the source of a path, or `None`. Imports stay inside `import_root`, by default the folder of the
     file.
     """
+    return _scope_of(source, _files(source, problems, read, import_root))
+
+
+def resolve_file(
+    file: tree.File, problems: Problems, read: Reader, import_root: str | None = None, visit: Visit | None = None
+) -> FileScope:
+    """The same for a file that is already parsed; `visit` is called while its names are checked."""
+    return _scope_of_file(file, _files(file.source, problems, read, import_root), visit=visit)
+
+
+def _files(source: Source, problems: Problems, read: Reader, import_root: str | None) -> _Files:
     root = posixpath.abspath(import_root if import_root is not None else posixpath.dirname(source.path))
-    return _scope_of(source, _Files(problems, read, root))
+    return _Files(problems, read, root)
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
 def _scope_of(source: Source, files: _Files, asked: Span | None = None) -> FileScope:
-    path = posixpath.abspath(source.path)
     before = len(files.problems.errors)
-    scope = FileScope(parse(source, files.problems), references=files.references)
-    scope.is_partial = len(files.problems.errors) > before
+    file = parse(source, files.problems)
+    return _scope_of_file(file, files, asked, is_partial=len(files.problems.errors) > before)
+
+
+def _scope_of_file(
+    file: tree.File,
+    files: _Files,
+    asked: Span | None = None,
+    visit: Visit | None = None,
+    is_partial: bool = False,
+) -> FileScope:
+    path = posixpath.abspath(file.source.path)
+    scope = FileScope(file, references=files.references, is_partial=is_partial)
     files.scopes[path] = scope
     files.open.append(_Open(path, asked))
     for declaration in scope.file.declarations:
@@ -71,7 +92,7 @@ def _scope_of(source: Source, files: _Files, asked: Span | None = None) -> FileS
             check_capital(declaration.name, "variant", files.problems)
             _define_variant(declaration, scope, files.problems)
     files.open.pop()
-    check_names(scope, files.problems)
+    check_names(scope, files.problems, visit)
     return scope
 
 

@@ -25,11 +25,14 @@ class Client:
     shows_members: bool = False  # by its command `wsdl.showMembers`
     shows_documents: bool = False  # when the server asks for it
     asks_later: bool = False  # for the edits of a code action, when it is chosen
+    takes_snippets: bool = False  # texts with places to fill in
 
     @classmethod
     def of(cls, capabilities: types.ClientCapabilities, workspace: Workspace) -> Client:
         edits = capabilities.workspace.workspace_edit if capabilities.workspace else None
         actions = capabilities.text_document.code_action if capabilities.text_document else None
+        completion = capabilities.text_document.completion if capabilities.text_document else None
+        proposed = completion.completion_item if completion else None
         later = actions.resolve_support if actions and actions.data_support else None
         uris = [folder.uri for folder in workspace.folders.values()] or [workspace.root_uri or ""]
         return cls(
@@ -39,6 +42,7 @@ class Client:
             shows_members=SHOW_MEMBERS in _commands(capabilities.experimental),
             shows_documents=bool(capabilities.window and capabilities.window.show_document),
             asks_later=bool(later and "edit" in later.properties),
+            takes_snippets=bool(proposed and proposed.snippet_support),
         )
 
 

@@ -18,6 +18,7 @@ from wsdl.lsp import semantic_tokens
 from wsdl.lsp.client import Client
 from wsdl.lsp.code_actions import KINDS, code_actions, resolved
 from wsdl.lsp.code_lens import NEXT_MEMBER, code_lenses, next_member
+from wsdl.lsp.completion import TRIGGERS, completion, resolved_item
 from wsdl.lsp.diagnostics import diagnostics
 from wsdl.lsp.documents import Document, Documents
 from wsdl.lsp.formatting import formatting
@@ -28,6 +29,8 @@ from wsdl.lsp.navigation import definition, references
 from wsdl.lsp.outline import folding, outline
 from wsdl.lsp.refused import Refused
 from wsdl.lsp.rename import prepare_rename, rename
+from wsdl.lsp.signature_help import TRIGGERS as OF_CALLS
+from wsdl.lsp.signature_help import signature_help
 
 PAUSE = 0.05  # seconds after a keystroke before the text is checked, unless something is asked about it before
 
@@ -39,6 +42,7 @@ _ACTIONS = types.CodeActionOptions(code_action_kinds=KINDS, resolve_provider=Tru
 FEATURES: Mapping[str, tuple[Callable[[Document, Any], object], object]] = {
     types.TEXT_DOCUMENT_CODE_ACTION: (code_actions, _ACTIONS),
     types.TEXT_DOCUMENT_CODE_LENS: (code_lenses, None),
+    types.TEXT_DOCUMENT_COMPLETION: (completion, types.CompletionOptions(TRIGGERS, resolve_provider=True)),
     types.TEXT_DOCUMENT_DEFINITION: (definition, None),
     types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT: (highlights, None),
     types.TEXT_DOCUMENT_DOCUMENT_SYMBOL: (outline, None),
@@ -52,6 +56,7 @@ FEATURES: Mapping[str, tuple[Callable[[Document, Any], object], object]] = {
     types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL_DELTA: (semantic_tokens.delta, semantic_tokens.LEGEND),
     types.TEXT_DOCUMENT_SEMANTIC_TOKENS_RANGE: (semantic_tokens.in_range, semantic_tokens.LEGEND),
     types.TEXT_DOCUMENT_RENAME: (rename, types.RenameOptions(prepare_provider=True)),
+    types.TEXT_DOCUMENT_SIGNATURE_HELP: (signature_help, types.SignatureHelpOptions(OF_CALLS)),
 }
 """The function that answers each request about a document, and the options that the server announces for it."""
 
@@ -82,6 +87,7 @@ class Server:
         for method, (answer, options) in FEATURES.items():
             self._protocol.feature(method, options)(self._answering(answer))
         self._protocol.command(NEXT_MEMBER)(lambda uri, number: self._show_next(uri, number))
+        self._protocol.feature(types.COMPLETION_ITEM_RESOLVE)(lambda item: resolved_item(item))
         self._protocol.feature(types.CODE_ACTION_RESOLVE)(lambda action: resolved(self._documents, action))
 
     def run(self) -> int:

@@ -21,7 +21,7 @@ from wsdl.syntax.tree_builder import Builder
 
 _WITHOUT_STATEMENTS = ("load", "class", "struct")  # their braces contain no statements
 
-_lock = threading.Lock()  # the parser has one builder, with the state of the current text
+lock = threading.Lock()  # the parser has one builder, with the state of the current text
 _builder = Builder()
 _parser: Lark | None = None
 
@@ -47,13 +47,13 @@ def _parsed(source: Source) -> tuple[tree.File, tuple[Diagnostic, ...]]:
     docs = _docs(source, layout.comments)
     declarations = []
     wrong = False
-    with _lock:
+    with lock:
         for chunk in layout.chunks:
             if len(own_problems) >= limits.PROBLEMS:
                 break
             if chunk.indent and wrong:  # the body, indented as in Python, of a declaration with an error
                 continue
-            declaration = _Reading(source, layout, chunk, docs, own_problems).run()
+            declaration = Reading(source, layout, chunk, docs, own_problems).run()
             wrong = declaration is None
             if declaration is not None:
                 declarations.append(declaration)
@@ -84,8 +84,8 @@ class Declarations:
     def __getitem__(self, beginning: str) -> tree.Declaration:
         text = self._source.text
         [chunk] = (c for c in self._layout.chunks if text.startswith(f"{beginning}(", c.start))
-        with _lock:
-            declaration = _Reading(self._source, self._layout, chunk, self._docs, self._problems).run()
+        with lock:
+            declaration = Reading(self._source, self._layout, chunk, self._docs, self._problems).run()
         assert declaration is not None, f"{self._source.path} has an error: {self._problems.errors[0].message}"
         return declaration
 
@@ -106,8 +106,9 @@ def _docs(source: Source, comments: tuple[tree.Comment, ...]) -> dict[int, str]:
     return docs
 
 
-class _Reading:
-    """Parses one declaration."""
+class Reading:
+    """Parses one declaration. `partial` is what could be read of it: a declaration without wrong statements, or only
+    the statements of its body."""
 
     def __init__(self, source: Source, layout: Layout, chunk: Chunk, docs: dict[int, str], problems: Problems) -> None:
         self.source = source
@@ -116,11 +117,12 @@ class _Reading:
         self.problems = problems
         self.text = layout.text[chunk.start : chunk.end] + chunk.missing
         self.start = "declaration"
+        self.partial: Any = None
 
     def run(self) -> tree.Declaration | None:
         if self.chunk.hopeless:
             return None
-        wrong = [self._leave_out(fault) for fault in self.chunk.faults] != []
+        wrong = [self.leave_out(fault) for fault in self.chunk.faults] != []
         for _ in range(limits.MISTAKES):
             own_problems = Problems()
             _builder.begin(self.source, self.chunk.start, self.docs, own_problems)
@@ -129,10 +131,11 @@ class _Reading:
             except UnexpectedInput as error:
                 offset = self._report(error)
                 wrong = True
-                if not self._leave_out(offset):
+                if not self.leave_out(offset):
                     return None
                 continue
             _builder.finish()
+            self.partial = node
             for diagnostic in own_problems:
                 self.problems.add(diagnostic)
             return None if wrong or own_problems.diagnostics or self._is_too_deep(node) else node
@@ -169,9 +172,31 @@ class _Reading:
         report(Stuck(self.source, text, start, end, offset, expected, top_level), self.problems)
         return offset
 
+    def state_before(self, offset: int) -> Any:
+        """The state of the parser when it has read up to an offset, without wrong statements before that; `None` if the
+        statement at the offset is wrong itself."""
+        own = self.chunk.statement_at(offset)
+        if self.chunk.hopeless:
+            return None
+        for fault in self.chunk.faults:
+            if self.chunk.statement_at(fault) != own:
+                self.leave_out(fault)
+        for _ in range(limits.MISTAKES):
+            _builder.begin(self.source, self.chunk.start, self.docs, Problems())
+            state: Any = _lark().parse_interactive(self.text[: offset - self.chunk.start], start=self.start)
+            try:
+                state.exhaust_lexer()
+            except UnexpectedInput as error:
+                wrong = self.chunk.start + (error.pos_in_stream or 0)
+                if self.chunk.statement_at(wrong) == own or not self.leave_out(wrong):
+                    return None
+                continue
+            return state
+        return None
+
     # -- skipping wrong statements -------------------------------------------------------------------------------------
 
-    def _leave_out(self, offset: int) -> bool:
+    def leave_out(self, offset: int) -> bool:
         """Replace the statement around an offset by spaces; `False` if that changes nothing."""
         start, end = self.chunk.statement_at(offset)
         before = self.text

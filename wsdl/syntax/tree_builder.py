@@ -44,6 +44,17 @@ _OF_VARIANTS = (tree.Formula, tree.Share, tree.Freeze, tree.Load, tree.Copy, tre
 _OF_CHANGES = (tree.Freeze, tree.LearningRate)
 
 
+def allows(declaration: type[tree.Node], statement: type[tree.Node]) -> bool:
+    """Whether a kind of statement may stand in the body of a kind of declaration."""
+    if declaration is tree.Variant:
+        return statement in _OF_VARIANTS
+    if declaration is tree.Changes:
+        return statement in _OF_CHANGES
+    return statement is not tree.Changes and statement not in (
+        _OF_MODELS if declaration is tree.Train else _OF_TRAINING
+    )
+
+
 def _nodes(parts: Parts) -> tuple[Any, ...]:
     """The parts that are nodes, in order."""
     return tuple(p for p in parts if isinstance(p, tree.Node))
