@@ -116,8 +116,10 @@ def _proposals(document: Document, place: Place) -> Iterator[_Item]:
         return
     if isinstance(parent, tree.Field) and parent.name is name:
         yield from _members(document, place, parent)
-    elif isinstance(parent, tree.Type):
-        yield from _of_type(place, parent)
+    elif isinstance(type := place.within(tree.Type), tree.Type):
+        yield from _of_type(place, type)
+        if parent is not type:
+            yield from _in_expression(document, place)
     elif isinstance(parent, tree.Configuration) and name in parent.types:
         yield from (_Item(word, Kind.TypeParameter, 0) for word in CONFIGURATION)
     elif isinstance(parent, tree.Train) and name is parent.model:
