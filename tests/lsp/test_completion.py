@@ -62,7 +62,7 @@ PLACES = [
     ("model q(x: ^", "f32 i64 bool", "Dense"),
     ("model q(x: f32[n, 8], u: f32[^", "n width", "f32 Dense"),
     ("block Q(a: ^", "int bool list", "f32"),
-    ("block Q()(x: [n, h]) -> [n, 2 * ^", "n h width", "f32"),
+    ("block Q()(x: [n, h]) -> [n, 2 * ^", "n h width", "emit"),
     (BODY + "    return z\n}\n\ntrain ^", "m", "tower Dense"),
     (BODY + "    return z\n}\n\ntrain m(l: f32[n, 4]) {\n    loss mse(^", "y l h prediction=", "m"),
     (BODY + "    return z\n}\n\ntrain m(l: f32[n, 4]) {\n    optimizer ^", "SGD AdamW", "cosine Dense"),
