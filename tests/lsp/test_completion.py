@@ -92,16 +92,17 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_places(newline: str, folder: Path) -> None:
     documents, uri = Documents(), (folder / "main.wsd").as_uri()
-    documents.put(uri, GOOD, 1)
-    whole = documents.get(uri)
-    assert whole is not None
-    assert whole.examined.program is not None  # paths go through it
     wrong = []
-    for version, (written, wanted, unwanted) in enumerate(PLACES, start=2):
+    for written, wanted, unwanted in PLACES:
         before, _, after = ((HEAD + written).replace("\n", newline)).partition("^")
-        documents.put(uri, before + after, version)
+        documents.put(uri, GOOD, 1)
+        whole = documents.get(uri)
+        assert whole is not None
+        assert whole.examined.storage is not None  # paths go through it
+        documents.put(uri, before + after, 2)
         document = documents.get(uri)
         assert document is not None
+        _ = document.examined  # as for the diagnostics, which an editor shows first
         answer = completion(document, _at(document, len(before), types.CompletionParams))
         labels = {item.label for item in answer.items}
         missing, surplus = set(wanted.split()) - labels, set(unwanted.split()) & labels

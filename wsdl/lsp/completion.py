@@ -1,8 +1,8 @@
 """Completion: what may stand at the cursor, the nearest first.
 
 The grammar says which words and whether a name or a string fits, the tree around the cursor what kind of name, and the
-scope which names there are (`place.py`). Paths go through the layers of the last version of the text that had a
-program.
+scope which names there are (`place.py`). Paths go through the layers of the last version of the text without
+errors.
 """
 
 from __future__ import annotations

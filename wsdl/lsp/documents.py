@@ -52,13 +52,14 @@ class Document:
         if self._examined is None or any(self._source_of(path) is not source for path, source in self._read.items()):
             self._read, self._index, self._inventory = {}, None, None
             self._examined = self._check()
-            if self._examined.program is not None:
+            if self._examined.storage is not None:
                 self.documents.checked[self.uri] = self
         return self._examined
 
     @property
     def last_checked(self) -> Document:
-        """The last version of the file that had a program; this one if there is none."""
+        """The last version of the file without errors; this one if there is none. A program with errors lacks the
+        declarations that have them."""
         return self.documents.checked.get(self.uri, self)
 
     @property
@@ -123,7 +124,7 @@ class Documents:
         self.client = Client()
         self.tell: Callable[[str], object] = lambda message: None  # shows a message to the user
         self.titles: dict[str, dict[str, str]] = {}  # those of the last code lenses without errors, by URI
-        self.checked: dict[str, Document] = {}  # the last versions that had a program, by URI
+        self.checked: dict[str, Document] = {}  # the last versions without errors, by URI
         self._open: dict[str, Document] = {}
         self._on_disk: dict[str, tuple[tuple[int, ...], Source | None]] = {}  # by path, with what tells a change
         self.shown_members: dict[str, tuple[int, int]] = {}  # by URI, the lens and the member that was shown last
