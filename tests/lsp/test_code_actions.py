@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.examples.test_bytes import EXAMPLES, FOLDER
+from tests.lsp.documents import of_examples, opened
 from tests.lsp.editor import Editor, edited, position
 from tests.lsp.same_program import compiled
-from tests.lsp.test_rename import opened
 from wsdl.api import check
 from wsdl.api.checking import format
 from wsdl.diagnostics.span import Source
@@ -142,11 +141,7 @@ ALL = "WSDL_ACTIONS" in os.environ  # every action of every example, not some of
 FEW = ("siamese", "keywords", "tagger", "deep_autoencoder", "lenet", "slimmable", "training/depth", "training/vae")
 
 
-@pytest.mark.parametrize(
-    "path",
-    EXAMPLES if ALL else [FOLDER / f"{name}.wsd" for name in FEW],
-    ids=lambda path: path.relative_to(FOLDER).as_posix(),
-)
+@of_examples("WSDL_ACTIONS", FEW)
 def test_the_result_is_a_program(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(path.parent)
     text = path.read_text(encoding="utf-8")

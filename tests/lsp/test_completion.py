@@ -14,6 +14,7 @@ from lsprotocol import types
 from safetensors.numpy import save_file
 
 from tests.examples.test_bytes import EXAMPLES, FOLDER
+from tests.lsp.documents import opened
 from tests.lsp.editor import Editor, position
 from wsdl.lsp.completion import completion
 from wsdl.lsp.documents import Document, Documents
@@ -142,7 +143,7 @@ def test_an_item(editor: Editor, tmp_path: Path) -> None:
 )
 def test_signature_help(written: str, label: str | None, active: int) -> None:
     text = HEAD + BODY + "    " + written
-    document = _document("main.wsd", text.replace("^", ""))
+    document = opened(Path("main.wsd"), text.replace("^", ""))
     help = signature_help(document, _at(document, text.index("^"), types.SignatureHelpParams))
     assert (help and help.signatures[0].label) == label
     assert help is None or help.active_parameter == active
@@ -154,7 +155,7 @@ def test_names_of_examples() -> None:
     random, wrong, asked = Random(0), [], 0
     for path in EXAMPLES if everything else random.sample(EXAMPLES, 6):
         text = (FOLDER / path).read_text(encoding="utf-8")
-        whole = _document(str(FOLDER / path), text)
+        whole = opened(FOLDER / path, text)
         assert whole.examined.program is not None
         found = list(_used(whole))
         for name, parent in found if everything else random.sample(found, min(6, len(found))):
@@ -176,17 +177,9 @@ def test_everywhere() -> None:
     step = 1 if "WSDL_NAMES" in os.environ else 97
     for offset in range(0, len(text) + 1, step):
         for written in (text, text[:offset]):
-            document = _document("main.wsd", written)
+            document = opened(Path("main.wsd"), written)
             assert completion(document, _at(document, offset, types.CompletionParams)) is not None
             signature_help(document, _at(document, offset, types.SignatureHelpParams))
-
-
-def _document(path: str, text: str) -> Document:
-    documents, uri = Documents(), Path(path).absolute().as_uri()
-    documents.put(uri, text, 1)
-    document = documents.get(uri)
-    assert document is not None
-    return document
 
 
 def _at(document: Document, offset: int, kind: Any) -> Any:

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from lsprotocol import types
 
-from tests.examples.test_bytes import EXAMPLES, FOLDER
+from tests.examples.test_bytes import FOLDER
+from tests.lsp.documents import of_examples, opened
 from tests.lsp.editor import Editor, edited, position
 from tests.lsp.same_program import compiled
 from tests.lsp.test_diagnostics import edited as random_edit
 from wsdl.diagnostics.span import Source, Span
-from wsdl.lsp.documents import Document, Documents
+from wsdl.lsp.documents import Document
 from wsdl.lsp.refused import Refused
 from wsdl.lsp.rename import rename
 from wsdl.lsp.renaming import bindings
@@ -287,11 +288,7 @@ FEW = (
 )
 
 
-@pytest.mark.parametrize(
-    "path",
-    EXAMPLES if ALL else [FOLDER / f"{name}.wsd" for name in FEW],
-    ids=lambda path: path.relative_to(FOLDER).as_posix(),
-)
+@of_examples("WSDL_RENAMES", FEW)
 def test_the_meaning_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The renamed program compiles to the same bytes up to names, and the old name gives the old text."""
     monkeypatch.chdir(path.parent)
@@ -307,14 +304,6 @@ def test_the_meaning_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert compiled(Source(path.name, changed)) == before, name.text
         again = opened(path, changed)
         assert applied(again, again.source.span(*at_word(changed, new)), name.text) == text
-
-
-def opened(path: Path, text: str) -> Document:
-    documents = Documents()
-    documents.put(path.as_uri(), text, 1)
-    document = documents.get(path.as_uri())
-    assert document is not None
-    return document
 
 
 def renamable(document: Document) -> list[Span]:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.examples.test_bytes import EXAMPLES, FOLDER
+from tests.lsp.documents import opened
 from tests.lsp.editor import Editor, position
 from wsdl.highlighting.lexer import WsdlLexer
-from wsdl.lsp.documents import Document, Documents
 from wsdl.lsp.semantic_tokens import tokens
 
 TEXT = """\
@@ -22,14 +22,6 @@ model m(ids: i64[n]) -> (y: f32[n, 4]) {
     return tok(x) + tok(x) + layer(x)
 }
 """
-
-
-def opened(path: Path, text: str) -> Document:
-    documents = Documents()
-    documents.put(path.as_uri(), text, 1)
-    document = documents.get(path.as_uri())
-    assert document is not None
-    return document
 
 
 @pytest.mark.parametrize("path", EXAMPLES[::4], ids=lambda path: path.relative_to(FOLDER).as_posix())

@@ -145,12 +145,16 @@ def _solved(difference: Dim) -> Iterator[tuple[bool, str, str]]:
 
 def signature(operation: Operation) -> str:
     """A signature in messages: `max_pool(x, kernel, stride=none)`."""
-    parts = [p.name if p.required else f"{p.name}={_written(p)}" for p in operation.parameters]
-    return f"{operation.name}({', '.join(parts)})"
+    return f"{operation.name}({', '.join(map(parameter_text, operation.parameters))})"
 
 
-def _written(parameter: Parameter) -> str:
-    """A parameter with its default, in the syntax of the language."""
+def parameter_text(parameter: Parameter) -> str:
+    """A parameter in a signature: `x`, `stride=none`."""
+    return parameter.name if parameter.required else f"{parameter.name}={_default(parameter)}"
+
+
+def _default(parameter: Parameter) -> str:
+    """The default of a parameter, in the syntax of the language."""
     value = parameter.default
     if value is None or isinstance(value, bool):
         return {None: "none", True: "true", False: "false"}[value]

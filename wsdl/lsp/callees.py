@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsdl.api.reference import page, text_and_example
-from wsdl.elaborate.operations import signature
+from wsdl.elaborate.operations import parameter_text
 from wsdl.elaborate.scopes import standard_block
 from wsdl.ir.initializers import INITIALIZERS
 from wsdl.ir.training import OPTIMIZERS, SCHEDULES
 from wsdl.lsp.place import Place
-from wsdl.ops import NAMED
+from wsdl.ops import NAMED, Operation
 from wsdl.syntax import tree
 
 
@@ -74,11 +74,8 @@ def of_block(block: tree.Block) -> Callee:
     return Callee(block.name.text, parameters, text_and_example(block)[0])
 
 
-def of_operation(operation: Any) -> Callee:
-    listed = signature(operation)[len(operation.name) + 1 : -1]
-    labels = _split(listed)
-    parameters = zip(operation.parameters, labels, strict=True)
-    return Callee(operation.name, tuple(Parameter(p.name, label, p.required) for p, label in parameters))
+def of_operation(operation: Operation) -> Callee:
+    return Callee(operation.name, tuple(Parameter(p.name, parameter_text(p), p.required) for p in operation.parameters))
 
 
 def documentation(name: str) -> str:
@@ -86,18 +83,6 @@ def documentation(name: str) -> str:
     if name not in NAMED and standard_block(name) is None:
         return ""
     return page(name).partition("\n\n")[2].replace("```wsd fragment", "```wsd").strip()
-
-
-def _split(listed: str) -> list[str]:
-    """The parameters of a signature; there are commas inside of brackets too."""
-    parts, depth = [""], 0
-    for character in listed:
-        depth += (character in "([") - (character in ")]")
-        if character == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part.strip() for part in parts]
 
 
 def _of_options(name: str, options: Any) -> Callee:

@@ -28,9 +28,9 @@ from wsdl.lsp.names import walk
 from wsdl.lsp.place import Place, place_at
 from wsdl.ops import NAMED
 from wsdl.syntax import tree
+from wsdl.syntax.allowed import allows
 from wsdl.syntax.mistakes import KEYWORDS
 from wsdl.syntax.parser import parse
-from wsdl.syntax.tree_builder import allows
 from wsdl.weights.open_source import open_source
 
 Kind = types.CompletionItemKind
@@ -139,7 +139,8 @@ def _proposals(document: Document, place: Place) -> Iterator[_Item]:
 
 
 def _begins_statement(place: Place) -> bool:
-    return isinstance(place.parent(), tree.Assign) and place.nodes[-1] in place.nodes[-2].targets  # type: ignore[attr-defined]  # an `Assign`, as was just asked
+    parent = place.parent()
+    return isinstance(parent, tree.Assign) and place.nodes[-1] in parent.targets
 
 
 def _is_declared(name: tree.Node, parent: tree.Node) -> bool:

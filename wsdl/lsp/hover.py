@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from lsprotocol import types
 
 from wsdl.api.listing import parts, slots
-from wsdl.api.reference import page, text_and_example
+from wsdl.api.reference import text_and_example
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.figures import count, listed, size
 from wsdl.diagnostics.span import Span
@@ -17,6 +17,7 @@ from wsdl.ir.inventory import Inventory, Tensor
 from wsdl.ir.origins import Origins
 from wsdl.ir.ranges import compact
 from wsdl.ir.stages import FormulaReading, Storage
+from wsdl.lsp.callees import documentation
 from wsdl.lsp.documents import Document
 from wsdl.lsp.names import definitions_of, name_at, slots_of, walk
 from wsdl.ops import NAMED
@@ -35,7 +36,7 @@ def hover(document: Document, params: types.HoverParams) -> types.Hover | None:
     if definition is not None:
         paragraphs = [*(() if _is_bound(paragraphs) else _head(definition)), *paragraphs, *_text(definition)]
     elif not paragraphs and name.text in NAMED:
-        paragraphs = [page(name.text).partition("\n\n")[2].replace("```wsd fragment", "```wsd").strip()]
+        paragraphs = [documentation(name.text)]
     if not paragraphs:
         return None
     content = types.MarkupContent(types.MarkupKind.Markdown, "\n\n".join(paragraphs))

@@ -16,6 +16,7 @@ from lark import Token
 from wsdl.diagnostics import Edit, Problems, limits
 from wsdl.diagnostics.span import Source, Span
 from wsdl.syntax import mistakes, tree
+from wsdl.syntax.allowed import OF_CHANGES, OF_MODELS, OF_TRAINING, OF_VARIANTS
 
 Part: TypeAlias = Any  # a token, a node, a tuple of nodes, or None
 Parts: TypeAlias = "list[Part]"
@@ -24,35 +25,6 @@ PYTHON_CONSTANTS = {"True": "true", "False": "false", "None": "none"}
 CONSTANTS = {"true": True, "false": False, "none": None}
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=", "in", "not in")
 ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
-
-# The statements that are only allowed in a `train`, and those that are never allowed there.
-_OF_TRAINING = (tree.Metric, tree.Optimizer, tree.LearningRate, tree.LossWeight, tree.Carry)
-_OF_MODELS = (
-    tree.Layer,
-    tree.Parameter,
-    tree.Formula,
-    tree.Share,
-    tree.Limit,
-    tree.Load,
-    tree.Copy,
-    tree.Scan,
-    tree.Emit,
-    tree.Return,
-)
-# The statements that are allowed in a variant, and in the `train` of a variant.
-_OF_VARIANTS = (tree.Formula, tree.Share, tree.Freeze, tree.Load, tree.Copy, tree.Limit, tree.Changes)
-_OF_CHANGES = (tree.Freeze, tree.LearningRate)
-
-
-def allows(declaration: type[tree.Node], statement: type[tree.Node]) -> bool:
-    """Whether a kind of statement may stand in the body of a kind of declaration."""
-    if declaration is tree.Variant:
-        return statement in _OF_VARIANTS
-    if declaration is tree.Changes:
-        return statement in _OF_CHANGES
-    return statement is not tree.Changes and statement not in (
-        _OF_MODELS if declaration is tree.Train else _OF_TRAINING
-    )
 
 
 def _nodes(parts: Parts) -> tuple[Any, ...]:
@@ -120,20 +92,20 @@ class Builder:
     def block(self, parts: Parts) -> tree.Block:
         span = self._span(parts)
         _, name, _, configuration, _, _, inputs, _, results, body = parts
-        self._check_places(body[1], mistakes.OUTSIDE_TRAIN, _OF_TRAINING, f"the block `{name.text}`")
+        self._check_places(body[1], mistakes.OUTSIDE_TRAIN, OF_TRAINING, f"the block `{name.text}`")
         return tree.Block(span, name, configuration or (), inputs or (), results, body[1], self._doc(span))
 
     def model(self, parts: Parts) -> tree.Model:
         span = self._span(parts)
         _, name, _, inputs, _, results, body = parts
-        self._check_places(body[1], mistakes.OUTSIDE_TRAIN, _OF_TRAINING, f"the model `{name.text}`")
+        self._check_places(body[1], mistakes.OUTSIDE_TRAIN, OF_TRAINING, f"the model `{name.text}`")
         return tree.Model(span, name, inputs or (), results, body[1], self._doc(span))
 
     def train(self, parts: Parts) -> tree.Train:
         span = self._span(parts)
         name, body = parts[1], parts[-1]
         model, targets = _after(parts, "of") or name, parts[-3] or ()
-        self._check_places(body[1], mistakes.INSIDE_TRAIN, _OF_MODELS, f"`train {name.text}`")
+        self._check_places(body[1], mistakes.INSIDE_TRAIN, OF_MODELS, f"`train {name.text}`")
         return tree.Train(span, name, model, targets, body[1], self._doc(span))
 
     def turns(self, parts: Parts) -> tree.Turns:
@@ -152,14 +124,14 @@ class Builder:
         span = self._span(parts)
         _, name, body = parts
         for statement in body[1]:
-            if not isinstance(statement, _OF_VARIANTS):
+            if not isinstance(statement, OF_VARIANTS):
                 self._report_place(statement, mistakes.INSIDE_VARIANT, f"the variant `{name.text}`")
         return tree.Variant(span, name, body[1], self._doc(span))
 
     def changes(self, parts: Parts) -> tree.Changes:
         _, name, body = parts
         for statement in body[1]:
-            if not isinstance(statement, _OF_CHANGES):
+            if not isinstance(statement, OF_CHANGES):
                 self._report_place(statement, mistakes.INSIDE_CHANGES, f"the `train {name.text}` of a variant")
         return tree.Changes(self._span(parts), name, body[1])
 
