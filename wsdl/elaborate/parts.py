@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from wsdl.diagnostics import Edit, Label
+from wsdl.diagnostics.span import Span
 from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.bound_names import PARTS, VIEWS, bound_names
 from wsdl.elaborate.context import Context
@@ -52,6 +53,27 @@ def part(item: Item, node: tree.Field, context: Context) -> Item:
     return POISON
 
 
+def is_applied(layer: Layer, span: Span, context: Context) -> bool:
+    """Has a layer been applied, so that it has parts? Otherwise reported, unless its body is wrong."""
+    if layer.module.uses or not isinstance(layer.definition.node, tree.Block):
+        return True
+    if not layer.module.doubtful:
+        never = context.mode.all_ran
+        what = "is never applied, so it has no parts" if never else "has no parts before it is applied"
+        context.error(
+            "E0236",
+            span,
+            f"`{layer.module.path}` {what}",
+            f"its shapes are not known{'' if never else ' yet'}",
+            labels=[Label(layer.module.span, "declared here")],
+            help="apply it to a tensor, or to a parameter in a formula"
+            if never
+            else "use its parameters after its first application",
+            applied=False,
+        )
+    return False
+
+
 def _part_of(layer: Layer, node: tree.Field, context: Context) -> Item:
     name = node.name.text
     definition = layer.definition.node
@@ -62,21 +84,7 @@ def _part_of(layer: Layer, node: tree.Field, context: Context) -> Item:
         return context.builder.parameter(layer.module.slots[name])
     if name in layer.declared:
         return layer.declared[name]
-    if not layer.module.uses and isinstance(definition, tree.Block):
-        if not layer.module.doubtful:
-            context.error(
-                "E0236",
-                node.name.span,
-                f"`{layer.module.path}` is never applied, so it has no parts"
-                if context.mode.all_ran
-                else f"`{layer.module.path}` has no parts before it is applied",
-                "its shapes are not known" if context.mode.all_ran else "its shapes are not known yet",
-                labels=[Label(layer.module.span, "declared here")],
-                help="apply it to a tensor, or to a parameter in a formula"
-                if context.mode.all_ran
-                else "read its parameters after its first application",
-                applied=False,
-            )
+    if not is_applied(layer, node.name.span, context):
         return POISON
     if layer.module.doubtful:
         return POISON

@@ -18,6 +18,7 @@ from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.graph_builder import GraphBuilder
 from wsdl.elaborate.items import ArgumentValue, Frame, Item, Layer, as_int, describe, has_poison
 from wsdl.elaborate.operations import call_operation, note_check
+from wsdl.elaborate.parts import is_applied
 from wsdl.elaborate.results import as_tensor
 from wsdl.ir.dims import compare
 from wsdl.ir.graph import Graph, Slot, Value
@@ -89,6 +90,8 @@ def _targets(node: tree.Update, frame: Frame, context: Context) -> Mapping[str, 
         return {}
     if isinstance(item, Value) and (slot := outer.slots.get(item) or own.slots.get(item)) is not None:
         return {"": slot}
+    if isinstance(item, Layer) and not is_applied(item, path.span, context):
+        return {}
     below = slots_below(item)
     if below is None:
         _refuse(path.span, f"{describe(item)} can't be written", "not a parameter or a layer", context)
@@ -192,6 +195,8 @@ def _of_part(node: Any, below: str, slot: Slot, frame: Frame, context: Context) 
         slots = slots_below(item)
         if slots is None:
             return node
+        if isinstance(item, Layer) and not is_applied(item, node.span, context):
+            return None
         part = slots.get(below)
         if part is None or part.sizes != slot.sizes or part.type.dtype != slot.type.dtype:
             has = f"`{node.span.text}{below}` is {part.type}" if part is not None else f"has no `{below.lstrip('.')}`"

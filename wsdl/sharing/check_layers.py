@@ -45,7 +45,7 @@ def _warn_of_unused(program: Checked, problems: Problems) -> None:
                 "W0302",
                 span,
                 f"{_listed([module.path for module in never])} {'is' if len(never) == 1 else 'are'} never applied",
-                "has no weights" if len(never) == 1 else "have no weights",
+                "no parameters are created",
                 help="apply it to a tensor, or remove it" if len(never) == 1 else "apply them, or make fewer",
                 severity="warning",
             )

@@ -175,9 +175,9 @@ class Paths:
                 "E0327",
                 span,
                 f"`{module.path}` is never applied, so its parameters have no shape",
-                "has no parameters",
+                "no parameters are created",
                 labels=[Label(module.span, "declared here")] if not module.span.source.is_standard else [],
-                help="apply it to a tensor, or take it out of the group",
+                help="apply it to a tensor, or remove this path",
             )
         self._never_applied.add(module)
 

@@ -131,7 +131,7 @@ def _rates(training: ResolvedTraining, storage: Storage, targets: Targets, probl
                     "E0817",
                     pattern.span,
                     f"`{pattern.span.text}` has a learning rate, but is not trained",
-                    "is frozen" if frozen else "has no parameters",
+                    "is frozen" if frozen else "has states only",
                     help="leave the `lr` out, or the `freeze`" if frozen else None,
                 )
             requests.update({slot.path: request for slot in slots})
