@@ -70,6 +70,8 @@ NO_NAMES = {
         ("nn", "torch", "F", "tf", "keras", "np", "numpy", "math"),
         "there are no modules: write blocks and operations directly, `Dense(4)`, `relu(x)`",
     ),
+    "dict": "there are no dictionaries; results have names: `return mean=mean(x), spread=var(x)`",
+    **dict.fromkeys(("tuple", "set"), "the only collections are lists: `[1, 2]`"),
     "self": "use the layers of a block directly by name: `fc(x)`",
     "ModuleList": "equal layers are an array, `layer blocks[12] = Block()`; others a list, `layer pair = [A(), B()]`",
     "Parameter": "declare a parameter: `param weight: [units, d] = normal(0.02)`",

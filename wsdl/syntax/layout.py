@@ -53,6 +53,8 @@ _DECLARATION = re.compile(
     r"(?:block|model|train)\s+[^\W\d]\w*\s*(?:of\s+[^\W\d]\w*\s*)?\(|(?:turns|mix|variant\s+[^\W\d]\w*)\s*\{"
 )
 _ASSIGNMENT = re.compile(r"[^\W\d]\w*\s*=(?!=)")
+# A brace that begins a dictionary or a set of another language, not a body of statements.
+_COLLECTION = re.compile(r"""\{\s*(?:\}|\*\*|(?:"[^"\n]*"|'[^'\n]*'|[\w.]+)\s*(?:[:,}]|for\b))""")
 
 
 @dataclass
@@ -90,11 +92,12 @@ class _Bracket:
     start: int
     indent: int  # of its line
     group: bool  # the braces of `share`, `turns` and `mix`, which contain no statements
+    collection: bool  # those of a dictionary or a set, which the language doesn't have
 
     @property
     def closes_lines(self) -> bool:
         """Whether no statement can begin inside."""
-        return self.group or self.sign != "{"
+        return self.group or self.collection or self.sign != "{"
 
 
 def read(source: Source, problems: Problems) -> Layout:
@@ -232,16 +235,16 @@ class _Reader:
         if not _ASSIGNMENT.match(self.text, start):
             return False
         opening = self.stack[-1]
-        if opening.sign != "(":
+        if opening.sign != "(" and not opening.collection:
             return True
         return self.previous not in ("(", ",") and self.indent <= opening.indent
 
     def _single_quotes(self, start: int, end: int) -> None:
         """Report single quotes, and continue as if they were double quotes."""
-        span = self._span(start, end)
-        fix = [Edit(self._span(start, start + 1), '"'), Edit(self._span(end - 1, end), '"')]
         inside = self.text[start + 1 : end - 1]
-        mistakes.SINGLE_QUOTES.report(self.problems, span, fix=[] if '"' in inside else fix)
+        if not (self.stack and self.stack[-1].collection):  # which is reported
+            fix = [Edit(self._span(start, start + 1), '"'), Edit(self._span(end - 1, end), '"')]
+            mistakes.SINGLE_QUOTES.report(self.problems, self._span(start, end), fix=[] if '"' in inside else fix)
         self.replaced.append((start, end, '"' + inside.replace('"', "'") + '"'))
 
     def _semicolon(self, start: int, end: int) -> None:
@@ -259,14 +262,15 @@ class _Reader:
     def _bracket(self, sign: str, start: int) -> None:
         assert self.chunk is not None
         if sign in "([{":
-            if sign == "{" and self.stack and self.stack[-1].closes_lines:
+            collection = sign == "{" and self._begins_collection(start)
+            if sign == "{" and not collection and self.stack and self.stack[-1].closes_lines:
                 self._unclosed(start)
             group = sign == "{" and self.first in ("share", "turns", "mix")
-            self.stack.append(_Bracket(sign, start, self.indent, group))
+            self.stack.append(_Bracket(sign, start, self.indent, group, collection))
             if len(self.stack) == limits.DEPTH + 1 and not self.chunk.hopeless:
                 mistakes.TOO_DEEP.report(self.problems, self._span(start, start + 1), limit=limits.DEPTH)
                 self.chunk.hopeless = True
-            if sign == "{" and not self.stack[-1].group:
+            if sign == "{" and not group and not collection:
                 self._separator(start)
             return
         if sign == "}" and self.stack and self.stack[-1].sign in "([":
@@ -294,11 +298,18 @@ class _Reader:
             self.chunk.faults.append(start)
         self.stack.pop()
         if sign == "}" and opening.sign == "{":
-            if not opening.group:
+            if not opening.closes_lines:
                 self._separator(start)
             self.chunk.pairs[opening.start] = start
             if not self.text[self.line_start : start].strip() and self.indent < opening.indent:
                 self.suspects.append(opening)
+
+    def _begins_collection(self, start: int) -> bool:
+        """Whether a brace is that of a dictionary or a set: in the place of a value, with values inside."""
+        inside = bool(self.stack) and self.stack[-1].closes_lines
+        after = ("=", "(", "[", ",", ":", "{") if inside else ("=", "return", "emit")
+        is_value = self.previous in after and self.first not in ("block", "model", "train", "variant", "share")
+        return is_value and _COLLECTION.match(self.text, start) is not None
 
     def _stray_brace(self, start: int) -> None:
         """An unmatched `}`: skip the pieces of text that it separated, whose errors would be misleading."""

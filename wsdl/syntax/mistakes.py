@@ -21,8 +21,8 @@ class Mistake:
     The patterns are matched against the statement in which the parser got stuck: `statement` against all of it,
     `before` against the text that ends at the place, `at` against the text that begins there. `expects` are terminals
     that the parser would have accepted, `inside` the innermost open brackets (`-` for none), `level` whether the
-    statement is at file level. The message points at the group `mark`, which `fixes` replaces; `insert` is the text
-    missing before the place.
+    statement is at file level. The message points at the group `mark`, which `fixes` replaces, or a `replacement` with
+    facts; `insert` is the text missing before the place.
     """
 
     code: str
@@ -37,6 +37,7 @@ class Mistake:
     inside: str = ""
     level: str = ""
     fixes: Mapping[str, str] = field(default_factory=dict)
+    replacement: str = ""
     insert: str = ""
 
     def report(

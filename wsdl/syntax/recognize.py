@@ -136,6 +136,8 @@ def report(stuck: Stuck, problems: Problems) -> None:
     fix = []
     if facts.get("mark") in mistake.fixes:
         fix = [Edit(Span(stuck.source, start, end), mistake.fixes[facts["mark"]])]
+    elif mistake.replacement:
+        fix = [Edit(Span(stuck.source, start, end), mistake.replacement.format(**facts))]
     elif mistake.insert:
         behind = stuck.start + len(stuck.before.rstrip())
         fix = [Edit(Span(stuck.source, behind, behind), mistake.insert)]

@@ -112,6 +112,16 @@ STATEMENTS: tuple[Mistake, ...] = (
         examples=(IN_MODEL % "self.fc = Dense(3)", IN_MODEL % "a, b.c = x"),
     ),
     Mistake(
+        "E0119",
+        "names that are assigned to have no brackets",
+        "bracketed names",
+        "write `{names} = …`",
+        statement=rf"(?P<mark>[(\[]\s*(?P<names>{NAME}(\s*,\s*{NAME})*)\s*,?\s*[)\]])\s*=(?!=)",
+        level="body",
+        replacement="{names}",
+        examples=(IN_MODEL % "(a, b) = split(x, 2)", IN_MODEL % "[a, b] = split(x, 2)"),
+    ),
+    Mistake(
         "E0118",
         "a model can't print",
         "an effect",
