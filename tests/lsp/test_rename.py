@@ -94,6 +94,62 @@ def test_from_a_use_in_another_file(editor: Editor, tmp_path: Path) -> None:
     assert edited(USER, changed[user.as_uri()]) == USER.replace("Encoder", "Tower")
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "renamed", "refused"),
+    [
+        ("freeze", "layer other = Ghost()\nfreeze", ("width", "Encoder", "units", "tok", "ids"), {}),
+        ("encoder(ids)\n", "foo(ids)\n    encoder(ids))\n", ("Encoder", "units"), {
+            "tok": "it isn't known what `tok` is on line 10 of user.wsd; correct the error first: "
+            "unmatched `)` (no open bracket matches this), line 7",
+        }),
+        ("units=width)", "units=width", ("ids",), {
+            "Encoder": "it isn't known what `Encoder` is on line 3 of user.wsd; correct the error first: "
+            "`(` is never closed (no matching `)`), line 3",
+        }),
+    ],
+)  # fmt: skip
+def test_importers_with_errors(
+    right: str, wrong: str, renamed: tuple[str, ...], refused: dict[str, str], tmp_path: Path
+) -> None:
+    """What is known in them is renamed."""
+    user = USER.replace(right, wrong)
+    assert user != USER
+    for name in renamed:
+        assert renamed_in_importer(name, user, tmp_path) == (user if name == "ids" else _words(user, name, f"{name}2"))
+    for name, reason in refused.items():
+        with pytest.raises(Refused) as error:
+            renamed_in_importer(name, user, tmp_path)
+        assert str(error.value) == reason
+
+
+def test_importers_edited_at_random(tmp_path: Path) -> None:
+    """A name of the library is renamed wherever an importer has it, or refused."""
+    random, done = Random(1), 0
+    for _ in range(int(os.environ.get("WSDL_EDITS", "20"))):
+        user = USER[:37] + random_edit(USER[37:], random)
+        code = re.sub(r'"[^"\n]*"|#.*', lambda quoted: re.sub(r"\w", "_", quoted[0]), user)
+        for name in ("Encoder", "units", "tok"):
+            with suppress(Refused):
+                places = [
+                    match.start() for match in re.finditer(rf"\b{name}2\b", renamed_in_importer(name, user, tmp_path))
+                ]
+                assert len(places) == len(re.findall(rf"\b{name}\b", code)), user
+                done += 1
+    assert done
+
+
+def renamed_in_importer(name: str, user: str, folder: Path) -> str:
+    """The text of a file that imports a library after a rename there."""
+    library, path = folder / "encoder.wsd", folder / "user.wsd"
+    path.write_text(user, encoding="utf-8")
+    document = opened(library, LIBRARY)
+    position = document.positions.position(re.search(rf"\b{name}\b", LIBRARY).start())  # type: ignore[union-attr] # it is there
+    answer = rename(document, types.RenameParams(types.TextDocumentIdentifier(document.uri), position, f"{name}2"))
+    assert answer is not None
+    assert answer.changes is not None
+    return edited(user, [_as_json(edit) for edit in answer.changes.get(path.as_uri(), ())])
+
+
 def test_names_of_stored_tensors_are_told(editor: Editor, tmp_path: Path) -> None:
     path = tmp_path / "encoder.wsd"
     user = tmp_path / "user.wsd"
@@ -321,15 +377,13 @@ def applied(document: Document, name: Span, new: str) -> str:
     changes = (answer and answer.changes) or {}
     if changes.keys() - {document.uri}:
         return ""
-    edits = [
-        {"range": {end: vars_of(getattr(edit.range, end)) for end in ("start", "end")}, "newText": edit.new_text}
-        for edit in changes.get(document.uri, ())
-    ]
-    return edited(document.source.text, edits)
+    return edited(document.source.text, [_as_json(edit) for edit in changes.get(document.uri, ())])
 
 
-def vars_of(position: types.Position) -> dict[str, int]:
-    return {"line": position.line, "character": position.character}
+def _as_json(edit: Any) -> dict[str, Any]:
+    ends = {"start": edit.range.start, "end": edit.range.end}
+    places = {end: {"line": place.line, "character": place.character} for end, place in ends.items()}
+    return {"range": places, "newText": edit.new_text}
 
 
 def at_word(text: str, word: str) -> tuple[int, int]:

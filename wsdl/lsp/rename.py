@@ -19,10 +19,11 @@ from wsdl.diagnostics.figures import count
 from wsdl.diagnostics.span import Source, Span
 from wsdl.lsp.documents import Document, Documents
 from wsdl.lsp.importers import programs_that_read
+from wsdl.lsp.index import Index
 from wsdl.lsp.meaning import bound, edited, fingerprint, moved_by
 from wsdl.lsp.names import definitions_of, name_at
 from wsdl.lsp.refused import Refused
-from wsdl.lsp.renaming import Program, bindings, placeholder_names, places, unresolved
+from wsdl.lsp.renaming import Program, bindings, placeholder_names, places, unknown, unresolved
 from wsdl.ops import NAMED
 from wsdl.syntax import tree
 from wsdl.syntax.mistakes import KEYWORDS
@@ -55,6 +56,7 @@ def rename(document: Document, params: types.RenameParams) -> types.WorkspaceEdi
     edits: dict[Source, dict[Span, str]] = {}
     for place in all_places:
         edits.setdefault(place.source, {})[place] = new
+    _check_known(new, [program for program in programs if program.source in edits], all_places)
     stored: dict[str, str] = {}
     for program in programs:
         stored |= _verified(program, edits, new)
@@ -78,10 +80,9 @@ def _places(document: Document, name: Span) -> tuple[list[Span], list[Document]]
     if any(place.source.is_standard for place in definitions_of(document, name)):
         raise Refused(f"`{name.text}` belongs to the standard library")
     programs, found = [document], [name]
+    for error in document.examined.problems.errors:
+        raise Refused(f"correct the errors first, so that all uses are known: {_shown(error, document.source)}")
     while True:
-        for program in programs:
-            for error in program.examined.problems.errors:
-                raise Refused(f"correct the errors first, so that all uses are known: {_shown(error, document.source)}")
         found = places([_program(p) for p in programs], name)
         reading = programs_that_read({place.source: None for place in found}, document.documents)
         if len(reading) <= len(programs):
@@ -92,19 +93,31 @@ def _places(document: Document, name: Span) -> tuple[list[Span], list[Document]]
     if len(found) == 1 and not any(name == b.name for b in bindings(name.source)):
         what = "an operation" if name.text in NAMED else "a word of the language, or a name that it gives"
         raise Refused(f"`{name.text}` is {what}")
+    _check_known(name.text, programs, found)
     known = set(found)
-    for unknown in (place for place in unresolved([_program(p) for p in programs], name.text) if place not in known):
-        raise Refused(
-            f"it isn't known what `{name.text}` is on line {unknown.line}, which no program runs"
-            + _in_file(unknown, found)
-        )
+    for place in (place for place in unresolved([_program(p) for p in programs], name.text) if place not in known):
+        raise Refused(f"{_not_known(place, found)}, which no program runs")
     return found, programs
 
 
 def _program(document: Document) -> Program:
     checked = document.examined.program
-    assert checked is not None, "without errors there is a program"
-    return Program(checked, document.references, tuple(checked.sources.values()))
+    sources = (document.source,) if checked is None else tuple(checked.sources.values())
+    return Program(checked, document.references, sources)
+
+
+def _check_known(text: str, programs: Iterable[Document], found: Iterable[Span]) -> None:
+    """Refuse a name if a program with errors has it where it isn't known what it stands for."""
+    doubtful = {program: program.examined.problems.errors for program in programs}
+    certain = [_program(program) for program, errors in doubtful.items() if not errors]
+    for program, errors in doubtful.items():
+        places = unknown(_program(program), certain, text) if errors else ()
+        for place in (place for place in places if place not in found):
+            raise Refused(f"{_not_known(place, found)}; correct the error first: {_shown(errors[0], place.source)}")
+
+
+def _not_known(place: Span, found: Iterable[Span]) -> str:
+    return f"it isn't known what `{place.text}` is on line {place.line}{_in_file(place, found)}"
 
 
 def _check_form(old: str, new: str) -> None:
@@ -143,11 +156,8 @@ def _verified(program: Document, edits: Mapping[Source, Mapping[Span, str]], new
     main = read.get(program.source.path, program.source)
     after = examine(main, import_root=program.documents.import_root, read=_reading(read, program.documents))
     _check_problems(before, after, new, main)
-    assert after.program is not None
-    from wsdl.sharing.path_references import references
-
     was = bound(program.references, moved_by(edits))
-    now = bound(references(after.program), moved_by({}))
+    now = bound(Index(after.program).references, moved_by({}))
     if was != now:
         line = min((place[1], place) for place in was.keys() | now.keys() if was.get(place) != now.get(place))[1]
         source = read.get(line[0], program.documents.read(line[0]))
@@ -155,9 +165,14 @@ def _verified(program: Document, edits: Mapping[Source, Mapping[Span, str]], new
         raise Refused(f"`{new}` is already taken: a name would stand for something else{where}")
     if fingerprint(before) != fingerprint(after):
         raise Refused(f"with the name `{new}` the program would mean something else")
-    assert before.storage is not None
-    assert after.storage is not None
-    return {a: b for a, b in zip(before.storage.stored, after.storage.stored, strict=True) if a != b}
+    return {a: b for a, b in zip(_tensors(before), _tensors(after), strict=True) if a != b}
+
+
+def _tensors(examined: Examined) -> list[str]:
+    """The names of the stored tensors; with errors those of all slots that are known."""
+    if examined.storage is not None:
+        return [*examined.storage.stored]
+    return [] if examined.program is None else [slot.path for slot in examined.program.slots()]
 
 
 def _reading(changed: Mapping[str, Source], documents: Documents) -> Callable[[str], Source | None]:

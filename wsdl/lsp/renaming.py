@@ -19,15 +19,16 @@ from wsdl.ir.stages import Checked
 from wsdl.lsp.names import walk
 from wsdl.ops import NAMED
 from wsdl.syntax import tree
+from wsdl.syntax.layout import words
 from wsdl.syntax.parser import parse
 
 _PLACEHOLDER = re.compile(r"\{(\w+)(?:\.\.\.)?\}")
 
 
 class Program(NamedTuple):
-    """A checked program with the references of its names and the sources that it was read from."""
+    """A checked program, `None` if it couldn't be read, with the references of its names and its sources."""
 
-    checked: Checked
+    checked: Checked | None
     references: References
     sources: tuple[Source, ...]
 
@@ -48,7 +49,7 @@ def places(programs: Iterable[Program], name: Span) -> list[Span]:
         sources |= dict.fromkeys(program.sources)
         for use, definitions in program.references.definitions.items():
             alike.add(use, *(place for place in definitions if place.text == use.text))
-        for same in _by_program(program.checked):
+        for same in _by_program(program.checked) if program.checked is not None else ():
             alike.add(*same)
     bound: dict[tuple[tree.Node | None, str, str], Span] = {}
     for source in sources:
@@ -72,6 +73,16 @@ def unresolved(programs: Sequence[Program], text: str) -> Iterator[Span]:
                 names = [argument.name for argument in arguments if argument.name is not None]
                 names += [node.name] if isinstance(node, tree.Field) else []
                 yield from (name.span for name in names if name.text == text and name.span not in known)
+
+
+def unknown(doubtful: Program, programs: Iterable[Program], text: str) -> Iterator[Span]:
+    """Where a name stands in the files that only a program with errors reads, if it isn't known for what."""
+    known = {place for use, places in doubtful.references.definitions.items() for place in (use, *places)}
+    for source in set(doubtful.sources).difference(*(program.sources for program in programs)):
+        imports = [node for node in parse(source, Problems()).declarations if isinstance(node, tree.Import)]
+        imported = {name.span for node in imports for name in node.names}
+        bound = {b.name for b in bindings(source)} - imported
+        yield from (place for place in words(source) if place.text == text and place not in known | bound)
 
 
 class _Alike:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from wsdl.diagnostics import Edit, Label, Problems, limits
@@ -105,6 +106,14 @@ def read(source: Source, problems: Problems) -> Layout:
     reader = _Reader(source, problems)
     reader.run()
     return reader.layout()
+
+
+def words(source: Source) -> Iterator[Span]:
+    """The words of a text, outside of comments and closed strings."""
+    for token in _TOKEN.finditer(source.text):
+        if token.lastgroup == "word" or (token.lastgroup == "string" and _is_open(token[0])):
+            for word in re.finditer(r"[^\W\d]\w*", token[0]):
+                yield Span(source, token.start() + word.start(), token.start() + word.end())
 
 
 class _Reader:
