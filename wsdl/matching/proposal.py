@@ -142,7 +142,7 @@ def propose(
     as statements write it; `equal` says whether two tensors of the file have the same values."""
     tensors, in_order = tensors_of(listing)
     parameters = parameters_of(storage, root)
-    found = matches(tensors, parameters, in_order)
+    found = [match for match in matches(tensors, parameters, in_order) if _is_loadable(match)]
     slots = [slot for slot in storage.checked.slots() if is_below(slot.path, root)]
     filled = _filled(storage, found)
     loads = tuple(
@@ -164,6 +164,11 @@ def propose(
             if name not in used and not ignored(name)
         ),
     )
+
+
+def _is_loadable(match: Match) -> bool:
+    """Whether a statement can say it: a parameter of the file is in no layer's table, and is loaded by its name."""
+    return "." in match.parameter or (match.tensor == match.parameter and match.seen.is_identity)
 
 
 def _nearest(tensors: Sequence[Entry], parameters: Sequence[Entry], listing: Listing) -> dict[str, str]:
@@ -192,14 +197,17 @@ def _filled(storage: Storage, found: Iterable[Match]) -> set[str]:
 
 def _by_target(found: Sequence[Match], root: str) -> dict[str, list[Match]]:
     """The matches by the layer whose table they are in: `root`, where it is one, else for each model and each layer of
-    the file the innermost layer that has the parameters of all of them."""
+    the file the innermost layer that has the parameters of all of them. A parameter of the file is by itself."""
     if found and all(match.parameter.startswith(f"{root}.") for match in found):
         return {root: [*found]}
     by_root: dict[str, list[Match]] = {}
     for match in found:
         by_root.setdefault(match.parameter.split(".")[0], []).append(match)
     targets = {}
-    for inside in by_root.values():
+    for name, inside in by_root.items():
+        if inside[0].parameter == name:
+            targets[name] = inside
+            continue
         layers = [match.parameter.split(".")[:-1] for match in inside]
         common = takewhile(lambda parts: len({*parts}) == 1, zip(*layers, strict=False))
         targets[".".join(parts[0] for parts in common)] = inside
@@ -207,6 +215,9 @@ def _by_target(found: Sequence[Match], root: str) -> dict[str, list[Match]]:
 
 
 def _load(target: str, found: list[Match], listing: Listing, slots: list[Slot], filled: set[str]) -> Load:
+    if found[0].parameter == target:
+        line = Line(target, "", target, "", found[0].sure, tuple(found))
+        return Load(target, (line,), (), (), by_name=True)
     lines = Table(target, listing.names, [slot.path for slot in slots]).lines(found)
     return Load(
         target,
