@@ -44,7 +44,8 @@ CODES = """\
 | 3 | a bug in `wsdl`: please report it |
 | 130 | interrupted by Ctrl-C or SIGTERM |
 
-Results go to stdout, messages and progress to stderr. With `--json` stdout has one JSON document, diagnostics included.
+Results go to stdout, messages and progress to stderr. With `--json` stdout has [one JSON document](json.md),
+diagnostics included.
 `NO_COLOR` and `FORCE_COLOR` are honored.
 """
 
