@@ -13,6 +13,7 @@ BODY = """{{
         emit h
     }}
     conv = image |> Conv2d(2, kernel=3, stride=2, pad=1) |> Conv2d(2, kernel=3, stride=2, pad=1)
+    long = concat([x[:, ::3], x[:, ::5], x[:, ::7]], axis=1)
     return {results}
 }}
 """
@@ -27,8 +28,9 @@ INPUTS = "x: f32[n, t, 4], image: f32[n, 1, h, 8], k: i64"
         (" -> (y: f32[a, 4])", "x[:, 0]", "[n, 4]"),
         (" -> (y: f32[2 * n * t, b])", "x.reshape(-1, 2)", "[2 * n * t, 2]"),
         (" -> (y: f32[n, 2, p, 2])", "conv", "[n, 2, p, 2]"),
-        ("", "conv", "[n, 2, output_dim2, 2]"),
-        ("", "y=conv, z=conv", "[n, 2, y_dim2, 2] [n, 2, y_dim2, 2]"),
+        ("", "conv", "[n, 2, (h + 3) // 4, 2]"),
+        ("", "long", "[n, output_dim1, 4]"),
+        ("", "y=long, z=long", "[n, y_dim1, 4] [n, y_dim1, 4]"),
         (" -> (y: f32[s, 3], z: f32[s, c])", "rows, -rows", "[s, 3] [s, 3]"),
         (" -> (y[2]: f32[n, m])", "[x[:, ::3].reshape(n, -1)] * 2", "[n, m] [n, m]"),
         (" -> (y: f32[k, 4])", "partition(x[:, 0], cast(x[:, 0, 0] > 0, i64) - 1, 1)", "[k, 4]"),

@@ -164,19 +164,36 @@ class Dim:
         whole, rest = Dim({}), Dim({})
         for monomial, coefficient in self.terms:  # the terms that the divisor goes into come out, the others stay
             quotient = _exact_quotient(monomial, coefficient, divisor)
-            if quotient is None:
-                rest += Dim({monomial: coefficient})
-            else:
+            if quotient is not None:
                 whole += quotient
-        if rest.constant is not None and divisor.constant is not None:
-            return whole + rest.constant // divisor.constant, Dim.of(rest.constant % divisor.constant)
-        if rest.constant == 0:
+            elif not monomial and divisor.constant is not None:  # of a number as much as it goes into
+                whole += coefficient // divisor.constant
+                rest += coefficient % divisor.constant
+            else:
+                rest += Dim({monomial: coefficient})
+        if rest.constant is not None and (rest.constant == 0 or divisor.constant is not None):
             return whole, rest
         if len(str(rest)) + len(str(divisor)) > limits.SIZE_TEXT:
             raise TooLong
-        quotient_atom = Atom(f"{_grouped(rest)} // {_grouped(divisor)}", "//", (rest, divisor))
         remainder_atom = Atom(f"{_grouped(rest)} % {_grouped(divisor)}", "%", (rest, divisor))
+        nested = rest._nested_quotient(divisor)
+        if nested is not None:
+            return whole + nested, Dim({(remainder_atom,): 1})
+        quotient_atom = Atom(f"{_grouped(rest)} // {_grouped(divisor)}", "//", (rest, divisor))
         return whole + Dim({(quotient_atom,): 1}), Dim({(remainder_atom,): 1})
+
+    def _nested_quotient(self, divisor: Dim) -> Dim | None:
+        """The quotient as one division if it is `(a // m + k) // n` for numbers above 0: `(a + k * m) // (m * n)`."""
+        outer, terms = divisor.constant, dict(self.terms)
+        constant = terms.pop((), 0)
+        monomial, coefficient = next(iter(terms.items()), ((), 0))
+        if len(terms) != 1 or coefficient != 1 or len(monomial) != 1 or monomial[0].operator != "//":
+            return None
+        whole, divisor = monomial[0].arguments
+        inner = divisor.constant
+        if inner is None or outer is None or inner < 0 or outer < 0:
+            return None
+        return (whole + constant * inner) // (inner * outer)
 
     def _factor_of(self, divisor: Dim) -> Dim | None:
         """The one term by which a sum has to be multiplied to be this: `t` for `t * p + t` and `p + 1`."""
@@ -221,8 +238,9 @@ class Dim:
             return str(self.terms[0][1])  # most are numbers
         text = ""
         for monomial, coefficient in self.terms:
-            factors = [_grouped_atom(a) for a in monomial]
             size = abs(coefficient)
+            is_alone = len(monomial) == 1 and (coefficient == 1 or (text and coefficient == -1))
+            factors = [a.text if is_alone or not a.operator else f"({a.text})" for a in monomial]
             body = " * ".join(([str(size)] if size != 1 or not factors else []) + factors)
             sign = "-" if coefficient < 0 else "+"
             text += f" {sign} {body}" if text else ("-" if coefficient < 0 else "") + body
@@ -251,10 +269,6 @@ def _exact_quotient(monomial: Monomial, coefficient: int, divisor: Dim) -> Dim |
 
 def _grouped(dim: Dim) -> str:
     return str(dim) if dim.constant is not None or dim.name else f"({dim})"
-
-
-def _grouped_atom(atom: Atom) -> str:
-    return f"({atom.text})" if atom.operator else atom.text
 
 
 @lru_cache(maxsize=4096)
