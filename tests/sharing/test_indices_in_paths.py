@@ -19,7 +19,15 @@ model m(x: f32[n, 4]) -> (y: f32[n, 4], z: f32[n, 4], b: f32[4], c: f32[4]) {{
 
 
 @pytest.mark.parametrize(
-    ("index", "row"), [("0", "1, 2"), ("-1", "0, -4"), ("1, :, :", "2, 1, 0:4"), ("2, 0:4", "0, 3, :")]
+    ("index", "row"),
+    [
+        ("0", "1, 2"),
+        ("-1", "0, -4"),
+        ("1, :, :", "2, 1, 0:4"),
+        ("2, 0:4", "0, 3, :"),
+        ("0, ...", "1, 2, ..."),
+        ("1, ..., :", "2, ..., 3, :"),
+    ],
 )
 def test_of_a_parameter(index: str, row: str) -> None:
     outputs = wsdl.compile(PROGRAM.format(index=index, row=row)).session()(x=np.eye(4, dtype=np.float32))

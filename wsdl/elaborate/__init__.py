@@ -54,9 +54,10 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
     except RecursionError:
         context.refuse_nesting()
         context.program.doubtful = True
-    for name, child in context.root.module.children.items():
-        for i, module in enumerate(child if isinstance(child, list) else [child]):
-            context.program.layers[f"{name}[{i}]" if isinstance(child, list) else name] = module
+    for child in context.root.module.children.values():
+        for module in child if isinstance(child, list) else [child]:
+            context.program.layers[module.path] = module
+    context.program.aliases = context.root.module.aliases
     return context.program.checked()
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TypeAlias
 
 from wsdl.diagnostics import Label, Problems
@@ -51,9 +52,8 @@ def check_names(scope: FileScope, problems: Problems, visit: Visit | None = None
         if isinstance(declaration, tree.Parameter | tree.Formula | tree.Share | tree.Freeze | tree.Load | tree.Require):
             _Body(scope, problems, ChainMap({}, known), visit=visit).statement(declaration)
         elif isinstance(declaration, tree.Variant):
-            _Body(scope, problems, ChainMap({}, known), visit=visit).statements(
-                s for s in declaration.body if not isinstance(s, tree.Changes)
-            )
+            statements = [s for s in declaration.body if not isinstance(s, tree.Changes)]
+            _Body(scope, problems, ChainMap({}, known), visit=visit).statements(statements)
         elif isinstance(declaration, tree.Let | tree.Layer):
             _Body(scope, problems, ChainMap({}, known), visit=visit).expression(declaration.value)
         elif isinstance(declaration, tree.Block | tree.Model):
@@ -177,9 +177,25 @@ class _Body:
         if type.dtype is not None and type.dtype.text not in (*DTYPES, *([ANY] if any else ())):
             unknown_dtype(type.dtype, self.problems)
 
-    def statements(self, body: Iterable[tree.Statement]) -> None:
+    def statements(self, body: Sequence[tree.Statement]) -> None:
+        for before, statement in pairwise(body):
+            if isinstance(before, tree.Return):
+                self.behind(before, statement.span.to(body[-1].span))
+                break
         for statement in body:
             self.statement(statement)
+
+    def behind(self, ended: tree.Return, rest: Span) -> None:
+        """Report the statements behind a `return` of their body."""
+        self.problems.error(
+            "W0201",
+            rest,
+            "what is behind a `return` has no effect",
+            "not reached",
+            labels=[Label(ended.span, "ends the body")],
+            help="move the `return` to the end, or remove what is behind it",
+            severity="warning",
+        )
 
     def statement(self, node: tree.Statement) -> None:
         if self.visit is not None:

@@ -15,7 +15,7 @@ from wsdl.elaborate.control import elements_of
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, Frame, Item, Layer, Partial, Recipe, as_int, describe, has_poison
 from wsdl.elaborate.kinds import FLOAT, Misfit
-from wsdl.elaborate.layers import call_with_needed, make_layer, recipe_or_item
+from wsdl.elaborate.layers import call_with_needed, keep_alias, make_layer, recipe_or_item
 from wsdl.elaborate.scopes import Definition
 from wsdl.elaborate.signatures import type_of
 from wsdl.ir.graph import Initializer, Module, Slot, Value
@@ -29,6 +29,7 @@ def run_layer(node: tree.Layer, frame: Frame, context: Context) -> None:
     name = node.name.text
     if name not in frame.layer.declared:  # created in the first run of the body
         frame.layer.declared[name] = declare_layer(node, frame, context)
+        keep_alias(frame.layer.module, name, node.name.span, frame.layer.declared[name])
     frame.names[name] = frame.layer.declared[name]
 
 
@@ -39,6 +40,7 @@ def declare_in_file(definition: Definition, context: Context) -> None:
     frame = Frame(context.root, definition.scope, {}, context.where.dtype)
     if isinstance(node, tree.Layer):
         context.root.declared[name] = declare_layer(node, frame, context)
+        keep_alias(context.root.module, name, node.name.span, context.root.declared[name])
     elif isinstance(node, tree.Parameter):
         slot = declare_parameter(node, frame, context)
         if slot is not None:

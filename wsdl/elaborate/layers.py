@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from wsdl.diagnostics import Label, limits
@@ -17,7 +17,7 @@ from wsdl.elaborate.kinds import CONFIGURATION, Kind, Misfit, either
 from wsdl.elaborate.partial import partial_or_item
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.scopes import Definition
-from wsdl.ir.graph import Module, Value
+from wsdl.ir.graph import Alias, Module, Value
 from wsdl.ops import NAMED
 from wsdl.ops._define import Operation
 from wsdl.syntax import tree
@@ -68,6 +68,28 @@ def keep_repeated(items: Iterable[Item], frame: Frame, span: Span) -> None:
 def _keep_elsewhere(item: Layer | Operation | Partial, owner: Layer, name: str, span: Span) -> None:
     array_name = _free_name(owner, name)
     _keep(owner, array_name, Module(owner.below(array_name), item.name, span, uses=[span]), item)
+
+
+def keep_alias(owner: Module, name: str, span: Span, item: Item) -> None:
+    """Let paths lead from a name below a layer to the layers that it stands for, where some are declared elsewhere."""
+    if isinstance(item, Layer):
+        if owner.children.get(name) is not item.module:
+            owner.aliases[name] = Alias(span, item.module)
+        return
+    items, own = [*_flat(item)], owner.children.get(name)
+    if not any(isinstance(part, Layer) for part in items):
+        return
+    if not isinstance(own, list) or len(own) != len(items):
+        own = [Module(f"{name}[{i}]", "", span, uses=[span], doubtful=part is POISON) for i, part in enumerate(items)]
+    layers = [part.module if isinstance(part, Layer) else module for part, module in zip(items, own, strict=True)]
+    if any(layer is not module for layer, module in zip(layers, own, strict=True)):
+        owner.aliases[name] = Alias(span, layers)
+
+
+def _flat(item: Item) -> Iterator[Item]:
+    """The elements of a list and of lists in it; of anything else nothing."""
+    for part in item if isinstance(item, list) else ():
+        yield from _flat(part) if isinstance(part, list) else [part]
 
 
 def _free_name(owner: Layer, base_name: str) -> str:
@@ -173,6 +195,7 @@ def _create(
             inner.owner = (layer, name)
             default = _configured(parameter, parameter.default, inner, context)
             layer.configuration[name] = whole(default) if _takes_integers(parameter) else default
+        keep_alias(module, name, parameter.name.span, layer.configuration.get(name))
     return POISON if broken else layer
 
 

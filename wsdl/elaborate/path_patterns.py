@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from types import EllipsisType
 
 from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.arguments import collected, match
@@ -145,10 +146,12 @@ def _view_call(node: tree.Call, name: tree.Name, frame: Frame, context: Context)
 
 
 def _select(node: tree.Index, frame: Frame, context: Context, numbers: Collection[str]) -> Select | SelectAt:
-    subscripts: list[int | Dim | slice] = []
+    subscripts: list[int | Dim | slice | EllipsisType] = []
     for subscript in node.subscripts:
         if isinstance(subscript, tree.Star):
             subscripts.append(slice(None))
+        elif isinstance(subscript, tree.Ellipsis):
+            subscripts.append(...)
         elif isinstance(subscript, tree.Slice):
             step = None if subscript.step is None else _number(subscript.step, frame, context)
             if step == 0:
@@ -165,10 +168,8 @@ def _select(node: tree.Index, frame: Frame, context: Context, numbers: Collectio
     return at if at.names() else at.at({})
 
 
-def _number(
-    node: tree.Expression | tree.Ellipsis, frame: Frame, context: Context, numbers: Collection[str] = ()
-) -> int | Dim:
-    at = None if isinstance(node, tree.Ellipsis) else evaluate(node, frame, context)
+def _number(node: tree.Expression, frame: Frame, context: Context, numbers: Collection[str] = ()) -> int | Dim:
+    at = evaluate(node, frame, context)
     if isinstance(at, Dim) and at.names() <= {*numbers}:
         return at if at.constant is None else at.constant
     if isinstance(at, int) and not isinstance(at, bool):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from wsdl.ir.graph import Binding, Model, Module, Slot
+from wsdl.ir.graph import Alias, Binding, Model, Module, Slot
 from wsdl.ir.origins import Origins
 from wsdl.ir.references import References
 from wsdl.ir.requests import CopyRequest, FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
@@ -39,6 +39,7 @@ class ProgramBuilder(FileRequests):
     turns: Turns | None = None
     variants: dict[str, Variant] = field(default_factory=dict)
     layers: dict[str, Module] = field(default_factory=dict)
+    aliases: dict[str, Alias] = field(default_factory=dict)
     parameters: dict[str, Slot] = field(default_factory=dict)
     bindings: list[Binding] = field(default_factory=list)
     origins: Origins = field(default_factory=Origins)
@@ -54,6 +55,7 @@ class ProgramBuilder(FileRequests):
             turns=self.turns,
             variants=self.variants,
             layers=self.layers,
+            aliases=self.aliases,
             parameters=self.parameters,
             groups=tuple(self.groups),
             formulas=tuple(self.formulas),

@@ -337,6 +337,15 @@ class Stored:
         return self.root.kind == "param" and not self.frozen
 
 
+@dataclass(frozen=True)
+class Alias:
+    """A name that a layer's body, or its configuration, gives to layers that aren't all declared there: it has no path
+    in files, but paths in the program lead through it to the layers. `span` is where it is declared."""
+
+    span: Span
+    layers: Module | list[Module]
+
+
 @dataclass(eq=False)
 class Module:
     """A layer in the tree of layers, which owns slots. `kind` is the name of its block."""
@@ -345,12 +354,18 @@ class Module:
     kind: str
     span: Span
     children: dict[str, Module | list[Module]] = field(default_factory=dict)
+    aliases: dict[str, Alias] = field(default_factory=dict)
     slots: dict[str, Slot] = field(default_factory=dict)
     uses: list[Span] = field(default_factory=list)  # where it is applied
     is_trained: bool = False  # is it applied by a `train`, beside the models?
     ways: list[tuple[Span, ...]] = field(default_factory=list)  # for each use, the call spans from the model down to it
     doubtful: bool = False  # parts may be missing, since an error in it was reported
     tensors: dict[str, Span] = field(default_factory=dict)  # names that its body binds to tensors, for messages
+
+    def named(self, name: str) -> Module | list[Module] | None:
+        """The layer, or the array of layers, that a name stands for in paths."""
+        alias = self.aliases.get(name)
+        return self.children.get(name) if alias is None else alias.layers
 
     def modules(self) -> Iterator[Module]:
         """Itself and all layers below it, in the order of their declaration."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import EllipsisType
 from typing import Literal, TypeAlias
 
 from wsdl.diagnostics.span import Span
@@ -17,9 +18,9 @@ PLACEHOLDER = re.compile(r"\{(\w+)(\.\.\.)?\}")  # `{p}`, `{path...}`: on both s
 
 @dataclass(frozen=True)
 class Select:
-    """`[3]`, `[*]`, `[0:6]`, `[a:b, c:d]`: picks from an array of layers, or slices a parameter."""
+    """`[3]`, `[*]`, `[0:6]`, `[a:b, c:d]`, `[..., 0]`: picks from an array of layers, or slices a parameter."""
 
-    subscripts: tuple[int | slice, ...]
+    subscripts: tuple[int | slice | EllipsisType, ...]
     span: Span
 
 
@@ -27,7 +28,7 @@ class Select:
 class SelectAt:
     """`[i]`, `[i * 64 : (i + 1) * 64]` in a `load` table: a `Select` whose numbers depend on names in the file."""
 
-    subscripts: tuple[int | Dim | slice, ...]
+    subscripts: tuple[int | Dim | slice | EllipsisType, ...]
     span: Span
 
     def names(self) -> set[str]:
@@ -40,14 +41,14 @@ class SelectAt:
         def number(bound: int | Dim | None) -> int | None:
             return bound.evaluate(values) if isinstance(bound, Dim) else bound
 
-        def evaluated(subscript: int | Dim | slice) -> int | slice:
+        def evaluated(subscript: int | Dim | slice | EllipsisType) -> int | slice | EllipsisType:
             if isinstance(subscript, slice):
                 return slice(*map(number, (subscript.start, subscript.stop, subscript.step)))
             return subscript.evaluate(values) if isinstance(subscript, Dim) else subscript
 
         return Select(tuple(map(evaluated, self.subscripts)), self.span)
 
-    def _bounds(self) -> Iterator[int | Dim | None]:
+    def _bounds(self) -> Iterator[int | Dim | EllipsisType | None]:
         for each in self.subscripts:
             yield from (each.start, each.stop, each.step) if isinstance(each, slice) else (each,)
 

@@ -16,7 +16,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
 
 from wsdl.diagnostics.span import Source, Span
-from wsdl.ir.graph import Binding, Graph, Model, Module, Slot, Stored
+from wsdl.ir.graph import Alias, Binding, Graph, Model, Module, Slot, Stored
 from wsdl.ir.origins import Origins
 from wsdl.ir.references import References
 from wsdl.ir.requests import CopyRequest, FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
@@ -41,6 +41,7 @@ class Checked:
     variants: Mapping[str, Variant] = field(default_factory=dict)
     variant: str = ""  # the one whose requests are among those below; none in the program as it stands
     layers: Mapping[str, Module] = field(default_factory=dict)  # declared at file level: owned by every model
+    aliases: Mapping[str, Alias] = field(default_factory=dict)  # other names that the file has for layers
     parameters: Mapping[str, Slot] = field(default_factory=dict)  # declared at file level
     groups: tuple[GroupRequest, ...] = ()
     formulas: tuple[FormulaRequest, ...] = ()

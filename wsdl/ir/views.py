@@ -13,11 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from types import EllipsisType
 from typing import Any, Literal, TypeAlias
 
 from wsdl.diagnostics import limits
 
-Subscript: TypeAlias = "int | slice"
+Subscript: TypeAlias = "int | slice | EllipsisType"
 
 _STEP = re.compile(r"\.(?P<name>T\b|permute|reshape|flip)(?:\((?P<numbers>[\d, -]*)\))?|\[(?P<slices>[\d:, -]*)\]")
 
@@ -128,13 +129,19 @@ class View:
         return self._with_step(Step("slice", tuple(numbers)))
 
     def select(self, subscripts: Sequence[Subscript]) -> View:
-        """Python's subscripts, one for each of the first axes: an integer selects one element and drops the axis."""
-        for subscript, size in zip(subscripts, self.shape, strict=False):
+        """Python's subscripts, one for each of the first axes: an integer selects one element and drops the axis, and
+        `...` stands for all axes that have no subscript."""
+        each = [s for s in subscripts if s is not ...]
+        if len(each) < len(subscripts) - 1:
+            raise ViewError("`...` can stand once among subscripts")
+        at = subscripts.index(...) if ... in subscripts else len(each)
+        each[at:at] = [slice(None)] * (len(self.shape) - len(each))
+        for subscript, size in zip(each, self.shape, strict=False):
             if isinstance(subscript, int) and not -size <= subscript < size:
                 raise ViewError(f"there is no element {subscript}: the axis has {size}, counted from 0")
-        bounds = [slice(s, s + 1 or None) if isinstance(s, int) else s for s in subscripts]
+        bounds = [slice(s, s + 1 or None) if isinstance(s, int) else s for s in each]
         sliced = self.slice([(b.start, b.stop, b.step) for b in bounds])
-        dropped = {axis for axis, subscript in enumerate(subscripts) if isinstance(subscript, int)}
+        dropped = {axis for axis, subscript in enumerate(each) if isinstance(subscript, int)}
         kept = [size for axis, size in enumerate(sliced.shape) if axis not in dropped]
         return sliced.reshape(kept) if dropped else sliced
 

@@ -15,7 +15,7 @@ _SEVERITIES: Mapping[Severity, types.DiagnosticSeverity] = {
     "warning": types.DiagnosticSeverity.Warning,
     "note": types.DiagnosticSeverity.Information,
 }
-_UNNECESSARY = frozenset({"W0302"})  # about text that has no effect, which editors fade
+_UNNECESSARY = frozenset({"W0201", "W0302"})  # about text that has no effect, which editors fade
 _START = types.Range(types.Position(0, 0), types.Position(0, 0))
 
 

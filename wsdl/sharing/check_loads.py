@@ -163,7 +163,7 @@ def _check_indices(mapping: LoadMapping, problems: Problems) -> bool:
         if isinstance(step, Part | ViewCall):
             continue
         [*others, subscript] = step.subscripts
-        if others or isinstance(subscript, slice):
+        if others or subscript is ... or isinstance(subscript, slice):
             problems.error(
                 "E0505",
                 step.span,

@@ -104,6 +104,7 @@ class _Follow:
                 self.references.add_slots(step.span, _slots(at))
                 ways = tuple(request for request in ways if request.group in groups)
                 continue
+            before = at
             try:
                 at = self._paths.step(at, step)
             except NotFound:  # what a way of sharing stores is known by its block alone
@@ -111,7 +112,7 @@ class _Follow:
                     self.references.add(step.span, *(place for w in ways for place in w.way.places_of(step.name)))
                 return []
             if isinstance(step, Part):
-                self.references.add(step.span, *(place for thing in at for place in _places(thing)))
+                self.references.add(step.span, *_declarations(step.name, before, at))
                 self.references.add_slots(step.span, _slots(at))
         return at
 
@@ -131,6 +132,12 @@ def _slots(things: Iterable[Thing]) -> Iterator[str]:
         else:
             modules = thing if isinstance(thing, list) else [thing]
             yield from (slot.path for module in modules for slot in module.all_slots())
+
+
+def _declarations(name: str, around: Iterable[Thing], things: Iterable[Thing]) -> Iterator[Span | None]:
+    """Where a name in a path is declared that leads from some layers to these things."""
+    aliases = [thing.aliases[name].span for thing in around if isinstance(thing, Module) and name in thing.aliases]
+    yield from aliases or (place for thing in things for place in _places(thing))
 
 
 def _places(thing: Thing) -> list[Span | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 from wsdl.diagnostics import Edit, Label, Problems
@@ -89,9 +90,9 @@ class Paths:
     def start(self, pattern: PathPattern, base: str, from_file: bool) -> Module:
         """The layer at which one path starts: that with the path `base`, or with `from_file` perhaps the file."""
         root, first = self.root(base), pattern.steps[0]
-        if from_file and isinstance(first, Part) and first.name not in root.children and first.name not in root.slots:
+        if from_file and isinstance(first, Part) and root.named(first.name) is None and first.name not in root.slots:
             top = self.root("")
-            of_file = first.name in top.children or first.name in top.slots
+            of_file = top.named(first.name) is not None or first.name in top.slots
             return top if of_file else root
         return root
 
@@ -103,6 +104,7 @@ class Paths:
         top.doubtful = self._program.doubtful
         top.children.update({root.path: root for root in self._program.roots() if "[" not in root.path})
         top.slots.update(self._program.parameters)
+        top.aliases.update(self._program.aliases)
         for root in self._program.roots():
             if "[" in root.path:
                 array = top.children.setdefault(root.path.partition("[")[0], [])
@@ -213,7 +215,8 @@ def _part(thing: Module | list[Module], step: Part, search: _Search) -> Iterator
     if isinstance(thing, list):
         if not thing:
             raise NotFound  # none could be made, which was reported
-        name = thing[0].path.rpartition(".")[2].partition("[")[0]
+        steps = search.pattern.steps
+        name = next((before.name for before, at in pairwise(steps) if at is step and isinstance(before, Part)), "")
         all_of_them = "all of them" if search.many == "*" else f"each `{{{search.many}}}` in the names of the file"
         search.problems.error(
             "E0310",
@@ -226,8 +229,8 @@ def _part(thing: Module | list[Module], step: Part, search: _Search) -> Iterator
     if step.name in thing.slots:
         slot = thing.slots[step.name]
         yield slot, View.identity(slot.sizes)
-    elif step.name in thing.children:
-        yield thing.children[step.name]
+    elif (named := thing.named(step.name)) is not None:
+        yield named
     elif (part := search.paths.part(thing.path, step.name)) is not None:
         yield part, View.identity(part.sizes)
     else:
@@ -237,13 +240,16 @@ def _part(thing: Module | list[Module], step: Part, search: _Search) -> Iterator
 
 def _has(thing: Thing, step: Part | Select | ViewCall) -> bool:
     """Whether a layer has a parameter or layer of this name; true for anything but names of parts of layers."""
-    return not (isinstance(thing, Module) and isinstance(step, Part)) or step.name in {*thing.slots, *thing.children}
+    if not isinstance(thing, Module) or not isinstance(step, Part):
+        return True
+    return step.name in thing.slots or thing.named(step.name) is not None
 
 
 def _missing(module: Module, step: Part, search: _Search) -> None:
     if search.tried or not search.paths.is_news(module, step.name):
         return  # what is missing may be what a reported mistake took away
-    offered = [*module.slots, *(name for name, child in module.children.items() if _may_own(child))]
+    layers = ((name, module.named(name)) for name in dict.fromkeys((*module.children, *module.aliases)))
+    offered = [*module.slots, *(name for name, child in layers if child is not None and _may_own(child))]
     if not module.uses and module.path and module.kind != "model":
         search.paths.report_never_applied(module, step.span, search.root, search.problems)
         return
@@ -280,11 +286,12 @@ def _may_own(child: Module | list[Module]) -> bool:
 
 
 def _selected(array: list[Module], step: Select, search: _Search) -> Iterator[Module]:
-    if len(step.subscripts) != 1:
-        message, label = "an array of layers has one index", f"{len(step.subscripts)} are given"
-        search.problems.error("E0319", step.span, message, label, help="write `[2]`, `[0:6]` or `[*]`")
-        raise NotFound
     subscript = step.subscripts[0]
+    if len(step.subscripts) != 1 or subscript is ...:
+        label = "`...` stands for axes" if len(step.subscripts) == 1 else f"{len(step.subscripts)} are given"
+        message, help = "an array of layers has one index", "write `[2]`, `[0:6]` or `[*]`"
+        search.problems.error("E0319", step.span, message, label, help=help)
+        raise NotFound
     if isinstance(subscript, int):
         if not -len(array) <= subscript < len(array):
             label = f"{_name_of(array)} has {len(array)}, counted from 0"
@@ -302,11 +309,12 @@ def _selected(array: list[Module], step: Select, search: _Search) -> Iterator[Mo
             f"{_name_of(array)} has {len(array)}, counted from 0",
         )
         raise NotFound
-    yield from chosen
+    yield from dict.fromkeys(chosen)  # one layer may be in it several times
 
 
 def _name_of(array: list[Module]) -> str:
-    return f"`{array[0].path.rpartition('[')[0]}`" if array else "the array"
+    own = (module.path.rpartition("[")[0] for module in array if module.path.endswith("]"))
+    return next((f"`{name}`" for name in own), "the array")
 
 
 def viewed(slot: Slot, steps: Iterable[Select | ViewCall], problems: Problems) -> View:
