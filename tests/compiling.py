@@ -1,8 +1,9 @@
-"""A program with the weights of a PyTorch module, for tests that compare the two."""
+"""Programs that are compiled once for many tests, and with the weights of a PyTorch module."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,6 +13,12 @@ from wsdl.diagnostics.span import Source
 from wsdl.ir.graph import file_path
 
 Array = NDArray[Any]
+
+
+@lru_cache(maxsize=100)
+def compiled_once(text: str, name: str = "m", **options: Any) -> wsdl.Program:
+    """The program of the text, `<name>.wsd`, compiled once for all tests in a row that want it."""
+    return wsdl.compile(Source(f"{name}.wsd", text), **options)
 
 
 def compiled(text: str, weights: Mapping[str, Array], model: str = "m") -> wsdl.Program:

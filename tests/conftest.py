@@ -48,10 +48,20 @@ def forks() -> Iterator[Forks]:
     forks.close()
 
 
+# Their tests take many seconds each, and so run first: at the end one worker would run, the others would have no test.
+LONG = (
+    "tests/playground/test_page.py",
+    "tests/website/test_site.py",
+    "tests/node/test_page.py",
+    "tests/node/test_training.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "golden" in getattr(item, "fixturenames", ()):
             item.add_marker("golden")
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in LONG)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from wsdl import compiler
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.span import Source
@@ -9,8 +11,9 @@ from wsdl.ir.stages import Storage
 from wsdl.ops.verify import verify
 
 
+@lru_cache(maxsize=100)
 def storage_of(source: str | Source) -> Storage:
-    """What is stored for a program without errors."""
+    """What is stored for a program without errors; the same stage for all tests in a row that want it."""
     problems = Problems()
     storage = examined(source if isinstance(source, Source) else Source("m.wsd", source), problems)
     assert storage is not None, [f"{d.span}: {d.code} {d.message}" for d in problems.errors]

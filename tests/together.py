@@ -27,15 +27,15 @@ def together(
     def decorated(test: Test) -> Test:
         @wraps(test)
         def tested(**fixtures: Any) -> None:
-            group, failures = fixtures.pop("cases"), list[Exception]()
+            group, failures = fixtures.pop("cases"), list[BaseException]()
             for case in group:
                 try:
                     test(**{name: case}, **fixtures)
-                except Exception as failure:
+                except (Exception, pytest.fail.Exception) as failure:
                     failure.add_note(f"with {name} = {ids(case)}")
                     failures.append(failure)
             if failures:
-                raise ExceptionGroup(f"{len(failures)} of {len(group)} cases", failures)
+                raise BaseExceptionGroup(f"{len(failures)} of {len(group)} cases", failures)
 
         signature = inspect.signature(test)
         parameters = [p.replace(name="cases") if p.name == name else p for p in signature.parameters.values()]

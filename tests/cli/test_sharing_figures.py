@@ -13,6 +13,7 @@ from tests.cli.conftest import Wsdl
 from tests.stages import storage_of
 from tests.std.case import Case, program_of
 from tests.std.cases import CASES as CASES_OF_BLOCKS
+from tests.together import together
 from wsdl.diagnostics.span import Source
 from wsdl.pictures.picture import picture
 
@@ -65,7 +66,7 @@ BY_HAND: Mapping[str, Mapping[str, Figures]] = {
 }
 
 
-def together(models: Iterable[Figures]) -> dict[str, tuple[int, int, int]]:
+def in_all(models: Iterable[Figures]) -> dict[str, tuple[int, int, int]]:
     """What several models read in all."""
     figures: dict[str, tuple[int, int, int]] = {}
     for model in models:
@@ -92,7 +93,7 @@ def test_all_figures_are_those_counted_by_hand(wsdl: Wsdl, name: str, loops: str
     compiled = wsdl("compile", program, "-o", "build", "--loops", loops, "--no-proof", "--json").json
     inspected = wsdl("inspect", program, "--json").json
     for answer in (compiled, json.loads(Path("build/manifest.json").read_text()), inspected):
-        assert told(answer) == together(models.values())
+        assert told(answer) == in_all(models.values())
         for model, figures in models.items():
             found = answer["models"][model]
             _, stored, unshared = (sum(column) for column in zip(*figures.values(), strict=True))
@@ -102,7 +103,7 @@ def test_all_figures_are_those_counted_by_hand(wsdl: Wsdl, name: str, loops: str
         file = wsdl("inspect", f"build/{model}.onnx", "--json").json
         assert told(file) == figures
         assert file["models"][model] == inspected["models"][model]
-    shared = [figure for figure in together(models.values()).values() if figure[0] > 1]
+    shared = [figure for figure in in_all(models.values()).values() if figure[0] > 1]
     drawn = picture(storage_of(Source(name, program.read_text()))).shared
     assert sum(group.uses * len(group.tensors) for group in drawn) == sum(used for used, _, _ in shared)
     assert sum(group.saved for group in drawn) == sum(unshared - stored for _, stored, unshared in shared)
@@ -132,7 +133,7 @@ def test_the_step_of_training_tells_the_same(wsdl: Wsdl) -> None:
     assert told(wsdl("inspect", "build/m.train.onnx", "--json").json) == BY_HAND["reuse"]["m"]
 
 
-@pytest.mark.parametrize("case", CASES_OF_BLOCKS, ids=lambda case: case.layer)
+@together("case", CASES_OF_BLOCKS, by=lambda case: case.block, ids=lambda case: case.layer)
 def test_a_standard_block_reads_each_of_its_parameters_once(case: Case) -> None:
     program = storage_of(program_of(case)).checked
     [model] = program.models.values()

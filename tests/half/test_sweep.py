@@ -10,6 +10,7 @@ import pytest
 
 from tests.half import sweep
 from tests.half.sweep import ALL_TARGETS, OPSETS, TARGETS, BlockTrial, OperationTrial, of_blocks, of_operations
+from tests.together import together
 from wsdl.ops import OPERATIONS
 
 STEP = 4 * len(OPSETS) + 1  # so that opsets and dtypes come in turn
@@ -46,7 +47,7 @@ def test_operation(operation: str) -> None:
 RANGE = {trial.case.op: trial for trial in sweep.over_the_range()}
 
 
-@pytest.mark.parametrize("operation", RANGE)
+@together("operation", RANGE, by=lambda operation: OPERATIONS[operation].family)
 def test_range(operation: str) -> None:
     """Where the result fits in f16, so does all that it is computed of."""
     if failure := RANGE[operation].failure():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 import numpy as np
-import pytest
 
+from tests.together import together
 from wsdl.ir.coverage import Part, covers, in_both, left_out, overlap
 from wsdl.ir.views import View, ViewError
 
@@ -35,7 +35,7 @@ def view(shape: tuple[int, ...], rng: random.Random) -> View:
     return view
 
 
-@pytest.mark.parametrize("seed", range(100))
+@together("seed", range(100), by=lambda seed: f"{seed // 10}x")
 def test_the_same_elements_as_in_arrays(seed: int) -> None:
     rng = random.Random(seed)
     shape = tuple(rng.choice([1, 2, 3, 4, 6]) for _ in range(rng.randint(1, 3)))

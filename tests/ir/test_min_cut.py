@@ -5,14 +5,13 @@ from __future__ import annotations
 from itertools import chain, combinations
 from random import Random
 
-import pytest
-
+from tests.together import together
 from wsdl.ir.min_cut import Network
 
 N = 7  # vertices; the first is the source, the last the sink
 
 
-@pytest.mark.parametrize("seed", range(40))
+@together("seed", range(40), by=lambda seed: f"{seed // 10}x")
 def test_the_smallest_of_the_cheapest_cuts(seed: int) -> None:
     random = Random(seed)
     edges = [(*random.sample(range(N), 2), random.randint(1, 4)) for _ in range(random.randint(5, 18))]

@@ -7,10 +7,11 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from tests.together import together
 from wsdl.matching.assignment import assignment
 
 
-@pytest.mark.parametrize("seed", range(40))
+@together("seed", range(40), by=lambda seed: f"{seed // 10}x")
 def test_the_largest_total(seed: int) -> None:
     rng = np.random.default_rng(seed)
     rows, columns = (int(size) for size in rng.integers(1, 6, 2))

@@ -13,6 +13,7 @@ import pytest
 
 from tests.golden import Golden
 from tests.stages import examined
+from tests.together import together
 from wsdl.diagnostics import Diagnostic, Problems
 from wsdl.diagnostics.explain import title
 from wsdl.diagnostics.render import render
@@ -33,7 +34,7 @@ def said(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Diagnostic]:
     return list(problems)
 
 
-@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@together("path", PROGRAMS, by=lambda path: path.parent.name, ids=lambda path: path.stem)
 def test_what_is_said(path: Path, golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
     found = said(path, monkeypatch)
     assert found, "there is no mistake in this program"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.stages import examined
+from tests.together import together
 from wsdl.diagnostics import Diagnostic, Problems
 from wsdl.diagnostics.span import Source, Span
 
@@ -96,7 +97,7 @@ def call_around(text: str, start: int, end: int) -> tuple[int, int]:
             return start, end
 
 
-@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@together("path", PROGRAMS, by=lambda path: path.parent.name, ids=lambda path: path.stem)
 def test_what_is_recommended_is_not_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(path.parent)
     text = path.read_text("utf-8")

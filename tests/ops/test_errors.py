@@ -10,6 +10,7 @@ import pytest
 
 from tests.ops.build import dim
 from tests.ops.symbolic import Row, row
+from tests.together import together
 from wsdl.ops import OPERATIONS, OpError
 
 
@@ -169,8 +170,9 @@ ERRORS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("use", "message", "help"), ERRORS, ids=lambda p: p.name if isinstance(p, Row) else "")
-def test_message(use: Row, message: str, help: str) -> None:
+@together("error", ERRORS, by=lambda error: error[0].op, ids=lambda error: error[0].name)
+def test_message(error: tuple[Row, str, str]) -> None:
+    use, message, help = error
     operation = OPERATIONS[use.op]
     names = [p.name for p in operation.operands]
     with pytest.raises(OpError) as raised:

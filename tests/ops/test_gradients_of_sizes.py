@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pytest
 
 from tests.ops.build import NOWHERE, Array, assert_close, random_array, typed
 from tests.ops.symbolic import ROWS, Row
 from tests.ops.test_run_time_sizes import _array
+from tests.together import together
 from wsdl.differentiation.differentiate import differentiate
 from wsdl.ir.graph import Graph, Lowered, Model, Module, Value
 from wsdl.ir.types import TensorType
@@ -62,7 +62,7 @@ def _known(attribute: Any, sizes: Mapping[str, int]) -> Any:
     return attribute.evaluate(sizes) if hasattr(attribute, "evaluate") else attribute
 
 
-@pytest.mark.parametrize("row", [r for r in ROWS if has_gradient(r)], ids=lambda row: row.name)
+@together("row", filter(has_gradient, ROWS), by=lambda row: row.op, ids=lambda row: row.name)
 def test_one_graph_for_all_sizes(row: Row) -> None:
     graph = differentiated(row)
     model = Model("test", graph, Module("test", "", NOWHERE), output_names=[f"g{i}" for i in range(len(graph.outputs))])

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-import wsdl
-from wsdl.diagnostics.span import Source
+from tests.compiling import compiled_once
 
 TEXT = """
 model m(x: f32[n, 6]) -> (y: f32[n, 4]) {
@@ -75,7 +74,7 @@ def nested(every: int = 1) -> Iterator[str]:
 
 
 def program(*lines: str) -> Any:
-    return wsdl.compile(Source("m.wsd", TEXT.replace("LINES", "\n    ".join(lines))))
+    return compiled_once(TEXT.replace("LINES", "\n    ".join(lines)))
 
 
 def with_metrics(expressions: Sequence[str]) -> Any:

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-import wsdl
+from tests.compiling import compiled_once
 from wsdl.diagnostics.render import render
 from wsdl.diagnostics.run_error import RunError
-from wsdl.diagnostics.span import Source
 from wsdl.reporting.reports import Callback
 from wsdl.runtime.fit import fit
 from wsdl.runtime.plan import Plan
@@ -37,7 +36,7 @@ def rows(count: int, *sizes: int) -> dict[str, Any]:
 
 
 def trainer(text: str = NORMED, **options: Any) -> Any:
-    return wsdl.compile(Source("m.wsd", text)).trainer(**options)
+    return compiled_once(text).trainer(**options)
 
 
 def statistics(ours: Any) -> tuple[Any, Any]:

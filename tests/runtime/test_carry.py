@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 import wsdl
+from tests.compiling import compiled_once
 from wsdl.diagnostics.run_error import RunError
 from wsdl.diagnostics.span import Source
 from wsdl.runtime.checkpoint import read_checkpoint
@@ -42,7 +43,7 @@ HOLD, ROWS = 3, 6
 
 
 def trainer(**options: Any) -> Any:
-    return wsdl.compile(Source("m.wsd", PROGRAM)).trainer(batch=ROWS, hold=HOLD, **options)
+    return compiled_once(PROGRAM).trainer(batch=ROWS, hold=HOLD, **options)
 
 
 def data(rows: int = 2 * ROWS) -> dict[str, Array]:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import wsdl
+from tests.compiling import compiled_once
 from tests.golden import Golden
 from tests.runtime.cuts import COUNTS, THROUGH_ALL, WRITTEN, batch, cut, nested, program, with_metrics
 from wsdl.diagnostics import CompileError
@@ -104,7 +105,7 @@ train pairs() {
 
 
 def pairs(loss: str = "info_nce(x, y)") -> Any:
-    return wsdl.compile(Source("pairs.wsd", PAIRS.replace("LOSS", loss)))
+    return compiled_once(PAIRS.replace("LOSS", loss), "pairs")
 
 
 def views(rows: int = 10) -> dict[str, Any]:

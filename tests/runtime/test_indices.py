@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.compiling import compiled_once
 from wsdl import Program, api, compile
 from wsdl.diagnostics.run_error import RunError
 from wsdl.ops import NAMED
@@ -33,7 +34,7 @@ LOOKED_UP = "valid indices are 0 to 3"
 
 
 def program(loss: str = "cross_entropy(scores, label)", dtype: str = "i64") -> Program:
-    return compile(SOURCE.format(loss=loss, dtype=dtype))
+    return compiled_once(SOURCE.format(loss=loss, dtype=dtype))
 
 
 def data(dtype: Any = np.int64, **wrong: tuple[Any, int]) -> dict[str, Any]:

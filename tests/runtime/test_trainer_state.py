@@ -167,7 +167,7 @@ def test_weights_are_whole_unless_they_may_be_partial() -> None:
         lambda **options: made.session(weights=one, **options),
         lambda **options: made.models["classify"].session(weights=one, **options),
         lambda **options: made.trainer(weights=one, **options),
-        lambda **options: program(FROZEN, weights=one, **options),
+        lambda **options: wsdl.compile(FROZEN, weights=one, **options),
     ):
         with pytest.raises(CompileError, match="3 of 4 stored tensors are not in the weights") as caught:
             attempt()

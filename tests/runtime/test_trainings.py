@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 import wsdl
+from tests.compiling import compiled_once
 from wsdl.diagnostics import CompileError
 from wsdl.diagnostics.run_error import RunError
-from wsdl.diagnostics.span import Source
 from wsdl.ir.training import Turns
 from wsdl.runtime.checkpoint import read_checkpoint
 from wsdl.runtime.fit import fit
@@ -56,7 +56,7 @@ turns { critic 2, making 1 }
 
 
 def program(drop: str = "0") -> wsdl.Program:
-    return wsdl.compile(Source("gan.wsd", PROGRAM.replace("DROP", drop)))
+    return compiled_once(PROGRAM.replace("DROP", drop), "gan")
 
 
 def data(rows: int = 24, seed: int = 1) -> dict[str, Array]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 import wsdl
+from tests.compiling import compiled_once
 from tests.golden import Golden
 from wsdl.diagnostics import CompileError
 from wsdl.diagnostics.render import render
@@ -137,7 +138,7 @@ IN_PARTS = [
 
 
 def program(updates: str, ema: str = ", ema=0.5") -> Any:
-    return wsdl.compile(Source("m.wsd", PROGRAM.replace("UPDATES", updates).replace("EMA", ema)))
+    return compiled_once(PROGRAM.replace("UPDATES", updates).replace("EMA", ema))
 
 
 def batches() -> Iterator[dict[str, Array]]:

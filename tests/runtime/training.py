@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-import wsdl
-from wsdl.diagnostics.span import Source
+from tests.compiling import compiled_once
 
 CLASSIFY = """\
 model classify(x: f32[n, 8]) -> (logits: f32[n, 3]) {
@@ -40,7 +39,7 @@ def data(rows: int = 100, seed: int = 0) -> dict[str, Any]:
 
 
 def program(text: str = CLASSIFY, **options: Any) -> Any:
-    return wsdl.compile(Source("classify.wsd", text), **options)
+    return compiled_once(text, "classify", **options)
 
 
 def in_files(folder: Path, text: str = CLASSIFY) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 import wsdl
 from tests.stages import storage_of
 from tests.std.case import Case, program_of
 from tests.std.cases import CASES
+from tests.together import together
 from wsdl.diagnostics.span import Source
 
 OF_FLOATS = [case for case in CASES if "f32" in program_of(case)]
 
 
-@pytest.mark.parametrize("case", OF_FLOATS, ids=lambda case: case.layer)
+@together("case", OF_FLOATS, by=lambda case: case.block, ids=lambda case: case.layer)
 def test_types(case: Case) -> None:
     for dtype in ("f16", "bf16", "f64"):
         program = storage_of(Source("m.wsd", program_of(case).replace("f32", dtype)))

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 import wsdl
+from tests.compiling import compiled_once
 from tests.stages import storage_of
 from wsdl import compiler
 from wsdl.diagnostics.span import Source
@@ -188,7 +189,7 @@ def rows() -> Arrays:
 
 def program(text: str, weights: dict[str, float]) -> wsdl.Program:
     lines = "\n    ".join(f"weight {name} = {value}" for name, value in weights.items())
-    return wsdl.compile(Source("m.wsd", text + TRAIN % lines))
+    return compiled_once(text + TRAIN % lines)
 
 
 @pytest.mark.parametrize(("text", "reference", "weights"), CASES.values(), ids=CASES)

@@ -94,11 +94,12 @@ def test_what_is_treated_alike_is_one_program() -> None:
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("threads", [1, 3])
 def test_the_trainer_goes_piece_by_piece(optimizer: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    p, whole = wsdl.compile(TEXT.replace("OPTIMIZER", optimizer)), compiler.split_step
+    text, whole = TEXT.replace("OPTIMIZER", optimizer), compiler.split_step
+    p = wsdl.compile(text)
     assert all(p.stored[name].size > PIECE for name in LARGE)
     ours = p.trainer(threads=threads)
     monkeypatch.setattr(compiler, "split_step", lambda *given, **named: whole(*given, **{**named, "piecewise": False}))
-    other = p.trainer(threads=threads)
+    other = wsdl.compile(text).trainer(threads=threads)
     for seed in range(4):
         x = np.random.default_rng(seed).normal(size=(8, 130)).astype("f4")
         assert ours.step({"x": x}) == pytest.approx(other.step({"x": x}), rel=1e-6)

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import wsdl
+from tests.compiling import compiled_once
 from tests.stages import storage_of
 from wsdl.cli import execute
-from wsdl.diagnostics.span import Source
 from wsdl.ir.target import Loops, Target
 from wsdl.onnx.emit import emit
 from wsdl.onnx.training import initial_state
@@ -66,10 +65,6 @@ train m(label: i64[n]) {
     optimizer SGD(lr=1e-9)
 }
 """
-
-
-def compiled(text: str, **options: Any) -> Any:
-    return wsdl.compile(Source("m.wsd", text), **options)
 
 
 def data(rows: int = 12) -> dict[str, Any]:
@@ -135,7 +130,7 @@ def test_other_seeds_steps_places_rows_and_columns_have_nothing_in_common(op: st
 
 
 def test_places_seeds_and_steps_of_a_scan_draw_their_own() -> None:
-    run = compiled(SAMPLE).session()
+    run = compiled_once(SAMPLE).session()
     x = np.zeros((3, 4), "f4")
     first, again, other = (run(x=x, seed=np.array(seed)) for seed in (5, 5, 6))
     drawn = [first["a"], first["b"], first["c"], *first["u"]]
@@ -147,7 +142,7 @@ def test_places_seeds_and_steps_of_a_scan_draw_their_own() -> None:
 
 
 def test_a_row_does_not_depend_on_the_others() -> None:
-    run = compiled(SAMPLE).session()
+    run = compiled_once(SAMPLE).session()
     many, few = (run(x=np.zeros((rows, 4), "f4"), seed=np.array(5)) for rows in (9, 2))
     for name in ("a", "b", "c", "coin"):
         np.testing.assert_array_equal(many[name][:2], few[name])
@@ -160,8 +155,8 @@ def test_in_16_bits() -> None:
         "    return random_uniform([n], seed=seed), random_normal([n], seed=seed)\n}"
     )
     x = np.zeros(20_000, "f4")
-    wide = compiled(text).session()(x=x, seed=np.array(1))
-    half = compiled(text, dtype="f16", keep_io=False).session()(x=x.astype("f2"), seed=np.array(1))
+    wide = compiled_once(text).session()(x=x, seed=np.array(1))
+    half = compiled_once(text, dtype="f16", keep_io=False).session()(x=x.astype("f2"), seed=np.array(1))
     assert half["u"].dtype == half["z"].dtype == np.float16
     assert half["u"].max() < 1
     np.testing.assert_array_equal(half["u"], np.floor(wide["u"] * 2**11) / 2**11)
@@ -171,7 +166,7 @@ def test_in_16_bits() -> None:
 def test_a_random_matrix_that_stays_is_a_constant() -> None:
     """With a number as the seed: a projection that is not trained."""
     text = "model m(x: f32[n, 64]) -> (y: f32[n, 8]) { return x @ random_normal([64, 8], seed=3) }"
-    y = compiled(text).session()(x=np.eye(64, dtype="f4"))["y"]
+    y = compiled_once(text).session()(x=np.eye(64, dtype="f4"))["y"]
     assert abs(y.mean()) < 0.25
     assert abs(y.std() - 1) < 0.2
 
@@ -181,7 +176,7 @@ def test_a_random_matrix_that_stays_is_a_constant() -> None:
 
 def test_the_step_and_the_seed_decide() -> None:
     batch = data()
-    trainers = [compiled(TRAINED).trainer(batch=12, seed=seed) for seed in (1, 1, 2)]
+    trainers = [compiled_once(TRAINED).trainer(batch=12, seed=seed) for seed in (1, 1, 2)]
     first = [trainer.make_step(batch).results for trainer in trainers]
     assert first[0] == first[1] != first[2]
     assert len({trainers[0].make_step(batch).results["shift"] for _ in range(4)}) == 4
@@ -190,7 +185,7 @@ def test_the_step_and_the_seed_decide() -> None:
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_a_resumed_run_repeats_bit_for_bit(accumulate: int, tmp_path: Any) -> None:
     def trainer() -> Any:
-        return compiled(TRAINED).trainer(batch=12, accumulate=accumulate, seed=5)
+        return compiled_once(TRAINED).trainer(batch=12, accumulate=accumulate, seed=5)
 
     whole, first, resumed = trainer(), trainer(), trainer()
     results = [whole.make_step(data()).results for _ in range(5)]
@@ -204,7 +199,7 @@ def test_a_resumed_run_repeats_bit_for_bit(accumulate: int, tmp_path: Any) -> No
 def test_rows_keep_their_numbers_however_a_batch_is_cut() -> None:
     """But for the masks of dropout, which are those of a part."""
     text = TRAINED.replace("Dropout(0.2)", "Dropout(0.0)")
-    whole, parts = (compiled(text).trainer(batch=12, accumulate=accumulate) for accumulate in (1, 5))
+    whole, parts = (compiled_once(text).trainer(batch=12, accumulate=accumulate) for accumulate in (1, 5))
     for _ in range(2):
         one, other = (trainer.make_step(data()) for trainer in (whole, parts))
         assert one.results == pytest.approx(other.results, rel=1e-5)
@@ -214,7 +209,7 @@ def test_rows_keep_their_numbers_however_a_batch_is_cut() -> None:
 def test_rows_behind_another_axis_have_numbers_of_their_own_in_each_part() -> None:
     text = TRAINED.replace("random_normal([n, 3])", "random_normal([2, n, 3])[0]").replace("(0.2)", "(0.0)")
     rows = {name: np.concatenate([array[:4]] * 3) for name, array in data().items()}
-    metrics = [compiled(text).trainer(batch=12, accumulate=a).make_step(rows).results for a in (1, 3)]
+    metrics = [compiled_once(text).trainer(batch=12, accumulate=a).make_step(rows).results for a in (1, 3)]
     assert metrics[0]["shift"] == metrics[1]["shift"]
     assert metrics[0]["noise_power"] != metrics[1]["noise_power"]
 
@@ -222,18 +217,19 @@ def test_rows_behind_another_axis_have_numbers_of_their_own_in_each_part() -> No
 def test_an_evaluation_repeats_in_any_batches_with_the_seed_of_the_run() -> None:
     rows = data(50)
     found = [
-        compiled(TRAINED).trainer(batch=batch, seed=seed).evaluate(rows) for batch, seed in ((50, 1), (7, 1), (7, 2))
+        compiled_once(TRAINED).trainer(batch=batch, seed=seed).evaluate(rows)
+        for batch, seed in ((50, 1), (7, 1), (7, 2))
     ]
     assert found[0] == pytest.approx(found[1], rel=1e-6)
     assert found[1]["noise_power"] != found[2]["noise_power"]
-    trainer = compiled(TRAINED).trainer(batch=10)
+    trainer = compiled_once(TRAINED).trainer(batch=10)
     before = trainer.evaluate(rows)["noise_power"]
     trainer.step(data())
     assert trainer.evaluate(rows)["noise_power"] == before
 
 
 def test_the_seed_of_a_model_is_that_of_the_run() -> None:
-    trainers = [compiled(WITH_ITS_SEED).trainer(batch=12, seed=seed) for seed in (1, 1, 2)]
+    trainers = [compiled_once(WITH_ITS_SEED).trainer(batch=12, seed=seed) for seed in (1, 1, 2)]
     assert trainers[0].batch_types.keys() == {"x", "label"}
     losses = [trainer.step(data()) for trainer in trainers]
     assert losses[0] == losses[1] != losses[2]
@@ -266,7 +262,7 @@ def test_an_update_draws_with_the_seed_of_the_model() -> None:
     text = text.replace("    optimizer", "    update last = random_normal([3])\n    optimizer")
     graph = storage_of(text).trainings["m"].written.objective.graph
     assert [value.name for value in graph.inputs] == ["x", "seed", "label", "step"]
-    trainers = [compiled(text).trainer(batch=12, seed=seed) for seed in (1, 1, 2)]
+    trainers = [compiled_once(text).trainer(batch=12, seed=seed) for seed in (1, 1, 2)]
     for trainer in trainers:
         trainer.step(data())
     first, again, other = (tuple(trainer.weights["m.last"]) for trainer in trainers)
@@ -294,7 +290,7 @@ train m(label: i64[n]) {
 
 def test_formulas_updates_and_carried_tensors_draw() -> None:
     """The same in parts; what is written and carried differs from step to step, a formula with a seed doesn't."""
-    whole, parts = (compiled(WRITTEN).trainer(batch=12, accumulate=accumulate) for accumulate in (1, 3))
+    whole, parts = (compiled_once(WRITTEN).trainer(batch=12, accumulate=accumulate) for accumulate in (1, 3))
     losses, shifts = [], []
     for _ in range(3):
         losses.append(whole.step(data()))
@@ -302,7 +298,7 @@ def test_formulas_updates_and_carried_tensors_draw() -> None:
         shifts.append(tuple(whole.weights["m.shift"]))
         assert tuple(parts.weights["m.shift"]) == shifts[-1]
     assert len(set(losses)) == len(set(shifts)) == 3
-    program = compiled(WRITTEN)
+    program = compiled_once(WRITTEN)
     given = {"x": data()["x"], "z": np.zeros((12, 8), "f4")}
     values = program.materialized("all").session()(**given)["y"]
     np.testing.assert_allclose(program.session()(**given)["y"], values, rtol=1e-5, atol=1e-6)

@@ -94,6 +94,7 @@ class Program:
         self._storage = storage
         self._numbers = numbers
         self._selection = Selection.of(storage, source.path, target.dtype)
+        self._trained: dict[tuple[object, ...], TrainingModels] = {}
 
     def materialized(self, materialize: Materialize | frozenset[str]) -> Program:
         """The same program with the values of other formulas written: of none, all, those with which the files don't
@@ -220,17 +221,25 @@ class Program:
     def _training_models(
         self, storage: Storage, name: str, values: Mapping[str, Array], settings: Settings, device: str, workers: int
     ) -> TrainingModels:
+        """The models of a training, compiled once for all trainers that compute alike."""
+        parts: Parts = "several" if settings.accumulate > 1 else "one" if workers > 1 else "none"
+        key = (name, storage.trainings[name].scope, tuple(storage.trainings), parts, device)
+        if key not in self._trained:
+            self._trained[key] = self._compiled_training(storage, name, parts, device)
+        models = self._trained[key]
+        return replace(models, values=values, evaluation=replace(models.evaluation, values=values))
+
+    def _compiled_training(self, storage: Storage, name: str, parts: Parts, device: str) -> TrainingModels:
         from wsdl.onnx.training import training_models
         from wsdl.runtime.channel_block import channel_block
 
         on_cpu = device == "cpu"
-        parts: Parts = "several" if settings.accumulate > 1 else "one" if workers > 1 else "none"
         training = storage.trainings[name]
         models = () if training.scope else (training.model,)
         return training_models(
             compiler.split_step(storage, name, self.target, parts=parts, piecewise=on_cpu),
             compiler.evaluation(storage, name, self.target),
-            values,
+            self.stored,
             summary(storage, self.inventory, models),
             opset=self.target.opset,
             block=channel_block() if on_cpu else 0,
