@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -64,27 +65,43 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.nodeid.partition("::")[0] not in LONG)
 
 
+MORE = 1 << 20  # kB
+peak = 0  # kB of memory when garbage was last searched for
+
+
+def memory() -> int:
+    """The most that this process has had, in kB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Tests and PyTorch are never garbage: to go through them takes half a second, and by Python's thresholds that
     happens often, while they are collected too."""
+    global peak
     gc.disable()
     try:
         return (yield)
     finally:
+        peak = memory()
         gc.freeze()
         gc.enable()
-        gc.set_threshold(100_000, 20, 20)
+        gc.set_threshold(1_000_000, 20, 20)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
-    """What survives the tests of a file, such as modules and caches, is never garbage either."""
+    """What survives the tests of a file, such as modules and caches, is rarely garbage either, and is searched only
+    after memory has grown."""
+    global peak
     try:
         return (yield)
     finally:
         if nextitem is None or nextitem.path != item.path:
-            gc.collect()
+            if memory() > peak + MORE:
+                peak = memory()
+                gc.unfreeze()
+                gc.collect()
             gc.freeze()
 
 
