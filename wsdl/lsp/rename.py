@@ -34,7 +34,7 @@ _SHOWN = 5  # stored tensors in a message
 
 
 def prepare_rename(document: Document, params: types.PrepareRenameParams) -> types.PrepareRenamePlaceholder | None:
-    """The name at a position. Raises an error of the protocol that says why it can't be renamed."""
+    """The name at a position. Raises `Refused`, which says why it can't be renamed."""
     name = _name_at(document, params.position)
     if name is None:
         return None
@@ -43,7 +43,7 @@ def prepare_rename(document: Document, params: types.PrepareRenameParams) -> typ
 
 
 def rename(document: Document, params: types.RenameParams) -> types.WorkspaceEdit | None:
-    """The edits of all files. Raises an error of the protocol if the name can't be changed to the new one."""
+    """The edits of all files. Raises `Refused` if the name can't be changed to the new one."""
     name = _name_at(document, params.position)
     if name is None:
         return None

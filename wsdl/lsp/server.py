@@ -8,9 +8,10 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from lsprotocol import types
+from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 
 from wsdl._version import __version__
@@ -35,6 +36,8 @@ from wsdl.lsp.signature_help import signature_help
 PAUSE = 0.05  # seconds after a keystroke before the text is checked, unless something is asked about it before
 
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP")  # signals that end the process
+
+_T = TypeVar("_T")
 
 _WATCHED = "**/*.{wsd,safetensors,npz,pt,pth,bin,onnx,json}"  # what programs import and load
 _ACTIONS = types.CodeActionOptions(code_action_kinds=KINDS, resolve_provider=True)
@@ -88,7 +91,7 @@ class Server:
             self._protocol.feature(method, options)(self._answering(answer))
         self._protocol.command(NEXT_MEMBER)(lambda uri, number: self._show_next(uri, number))
         self._protocol.feature(types.COMPLETION_ITEM_RESOLVE)(lambda item: resolved_item(item))
-        self._protocol.feature(types.CODE_ACTION_RESOLVE)(lambda action: resolved(self._documents, action))
+        self._protocol.feature(types.CODE_ACTION_RESOLVE)(_function(self._resolved))
 
     def run(self) -> int:
         """Serve until the client ends the session or closes stdin; returns the exit code that the protocol asks for."""
@@ -114,13 +117,19 @@ class Server:
             document = self._documents.get(params.text_document.uri)
             try:
                 return None if document is None else answer(document, params)
-            except Refused:
-                raise
+            except Refused as refused:
+                raise _as_error(refused) from None
             except Exception:
                 logging.getLogger(__name__).exception("internal error: this is a bug in wsdl")
                 return None
 
         return handler
+
+    def _resolved(self, action: types.CodeAction) -> types.CodeAction:
+        try:
+            return resolved(self._documents, action)
+        except Refused as refused:
+            raise _as_error(refused) from None
 
     def _tell(self, message: str) -> None:
         self._protocol.window_show_message(types.ShowMessageParams(types.MessageType.Info, message))
@@ -184,7 +193,22 @@ class Server:
         self._changed.clear()
 
 
-def _function(method: Callable[[Any], None]) -> Callable[[Any], None]:
+class _Error(JsonRpcException):
+    """An error of the protocol, which editors show."""
+
+
+def _as_error(refused: Refused) -> _Error:
+    return _Error(str(refused), types.LSPErrorCodes.RequestFailed.value)
+
+
+def _is_failure(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], _Error))
+
+
+logging.getLogger("pygls.protocol.json_rpc").addFilter(_is_failure)  # it logs each error with a traceback
+
+
+def _function(method: Callable[[Any], _T]) -> Callable[[Any], _T]:
     """A function that pygls can put attributes on, which a bound method does not take."""
     return lambda params: method(params)
 
