@@ -4,7 +4,7 @@ index.html, style.css, main.js    the page; `src/main.js` and what it imports, b
 worker.js, graphviz.js            the thread of the compiler, and what draws pictures
 pyodide/                          Python for WebAssembly
 wsdl.zip                          the compiler without what needs NumPy or ONNX, and what it imports, as bytecode
-examples.json                     the examples that need no other file
+examples.json                     the examples that need no other files than programs
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from importlib.metadata import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
-from wsdl import api
-from wsdl.diagnostics.span import Source
+from playground.imports import with_imports
+from wsdl.playground.session import Session
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -116,21 +116,27 @@ def _inside(package: Path) -> Iterator[tuple[Path, Path]]:
             yield path.relative_to(package), path
 
 
-def examples() -> dict[str, list[dict[str, str]]]:
-    """By group, the examples without a finding that need no other file, each with what the table of examples says of
+def examples() -> dict[str, list[dict[str, object]]]:
+    """By group, the examples without a finding in the page, each with its files, and what the table of examples says of
     it."""
     table = (ROOT / "examples/README.md").read_text("utf-8")
     about = dict(re.findall(r"^\| \[`([\w/]+)\.wsd`\]\([^)]*\) \| ([^|]*) \|", table, re.MULTILINE))
-    groups: dict[str, list[dict[str, str]]] = {}
+    groups: dict[str, list[dict[str, object]]] = {}
     for label, folder in GROUPS.items():
         for path in sorted(
             (ROOT / "examples" / folder).glob("*.wsd"), key=lambda path: (path.stem != FIRST, path.stem)
         ):
-            text = path.read_text("utf-8")
-            if not api.check(Source("program.wsd", text)):
+            files = with_imports(path.name, path.read_text("utf-8"), path.parent)
+            if files is not None and not _has_findings(files):
                 name = path.relative_to(ROOT / "examples").with_suffix("").as_posix()
-                groups.setdefault(label, []).append({"name": name, "about": about.get(name, ""), "text": text})
+                groups.setdefault(label, []).append({"name": name, "about": about.get(name, ""), "files": files})
     return groups
+
+
+def _has_findings(files: Mapping[str, str]) -> bool:
+    session = Session()
+    session.write(json.dumps(files))
+    return any(json.loads(session.check(next(iter(files))))["diagnostics"].values())
 
 
 if __name__ == "__main__":

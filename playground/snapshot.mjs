@@ -10,7 +10,7 @@ const python = await loadPyodide({ _makeSnapshot: true });
 python.unpackArchive(new Uint8Array(readFileSync(archive)), "zip", { extractDir: "/wsdl" });
 python.globals.set("program", readFileSync(program, "utf8"));
 python.runPython(`
-import contextlib, gc, importlib, pkgutil, sys
+import contextlib, gc, importlib, json, pkgutil, sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, "/wsdl")
@@ -21,8 +21,10 @@ for module in pkgutil.walk_packages(wsdl.__path__, "wsdl.", onerror=lambda name:
     with contextlib.suppress(ImportError):  # of what isn't there, NumPy for one
         importlib.import_module(module.name)
 
-session = Session()
-session.check(program), session.picture(), session.sharing(), session.formatted(), session.explain("E0201")
+session, name = Session(), "program.wsd"
+session.write(json.dumps({name: program})), session.check(name), session.explain("E0201")
+session.picture(name), session.sharing(name), session.formatted(name)
+session.completions(name, 0, 0), session.signature(name, 0, 0), session.documentation("Dense")  # read the whole library
 gc.collect()
 gc.freeze()  # collections don't go through what is there already
 `);

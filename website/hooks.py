@@ -100,7 +100,7 @@ def _fence(block: Block, path: str, base: str) -> tuple[str, str]:
     titled = f' title="{name}"' if name else ""
     link = None
     if block.language == "wsd" and "fragment" not in block.marks:
-        link = playground.link(block.text, base)
+        link = playground.link(block.text, base, path)
     below = (
         f'<a class="in-playground" data-search-exclude href="{escape(link)}">Open in the playground</a>' if link else ""
     )

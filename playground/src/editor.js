@@ -11,22 +11,9 @@ import {
 } from "@codemirror/view"; // prettier-ignore
 import { language } from "./language.js";
 import { element, inline, rendered } from "./markdown.js";
+import { offset, position, span } from "./places.js";
 
 const SEVERITIES = { 1: "error", 2: "warning", 3: "info" };
-
-/** An offset of the document from a position of the protocol. */
-export function offset(doc, { line, character }) {
-  if (line >= doc.lines) return doc.length;
-  const at = doc.line(line + 1);
-  return Math.min(at.from + character, at.to);
-}
-
-export function position(doc, at) {
-  const line = doc.lineAt(at);
-  return [line.number - 1, at - line.from];
-}
-
-const span = (doc, { start, end }) => [offset(doc, start), offset(doc, end)];
 
 // -- hints, lines above models, lights -------------------------------------------------------------------------------
 
@@ -75,15 +62,7 @@ function notes(doc, { hints, lenses }) {
 
 // -- diagnostics ---------------------------------------------------------------------------------------------------
 
-/** The changes of a quick fix. */
-export const changes = (doc, edits) => edits.map(({ range, new_text: insert }) => ({ from: offset(doc, range.start), to: offset(doc, range.end), insert }));
-
-export function applyFix(view, fix) {
-  view.dispatch({ changes: changes(view.state.doc, fix.edits), userEvent: "input.fix" });
-  view.focus();
-}
-
-function asLint(doc, diagnostic) {
+function asLint(doc, diagnostic, fix) {
   const [from, to] = span(doc, diagnostic.range);
   return {
     from, to,
@@ -95,7 +74,7 @@ function asLint(doc, diagnostic) {
       diagnostic.message.split("\n").forEach((line) => box.append(inline(element("p"), line)));
       return box;
     },
-    actions: diagnostic.fixes.map((fix) => ({ name: fix.title, apply: (view) => applyFix(view, fix) })),
+    actions: diagnostic.fixes.map((one) => ({ name: one.title, apply: () => fix(one) })),
   }; // prettier-ignore
 }
 
@@ -113,9 +92,10 @@ function fixNext(view) {
 
 // -- the editor --------------------------------------------------------------------------------------------------------
 
-/** The editor in `parent`. `onText()` is called for each change, `onPlace(offset)` where the pointer or the cursor is at a name,
- * with null where there is none; `hover(line, character)` gives what there is to say about a place. */
-export function createEditor(parent, { onText, onPlace, hover }) {
+/** The editor in `parent`, and what makes states of it. `onText()` is called for each change, `onPlace(offset)` where the pointer
+ * or the cursor is at a name, with null where there is none; `hover(line, character)` gives what there is to say about a
+ * place, `more` are further extensions. */
+export function createEditor(parent, { onText, onPlace, hover, more }) {
   let pointed = null; // the offset under the pointer
   let told;
   const tell = (view) => {
@@ -143,33 +123,29 @@ export function createEditor(parent, { onText, onPlace, hover }) {
     const [pos, end] = span(doc, found.range);
     return { pos, end, above: true, create: () => ({ dom: rendered(found.contents.value, "about") }) };
   }, { hoverTime: 350 });
-  const view = new EditorView({
-    parent,
-    state: EditorState.create({
-      extensions: [
-        lineNumbers(), lintGutter(), history(), drawSelection(), highlightActiveLine(), highlightActiveLineGutter(), bracketMatching(),
-        closeBrackets(), indentOnInput(), language, decorations(setNotes), decorations(setLights), about, pointing,
-        EditorView.contentAttributes.of({ "aria-label": "Program", tabindex: "0", spellcheck: "false", autocapitalize: "off" }),
-        keymap.of([
-          { key: "Mod-.", run: fixNext, preventDefault: true },
-          { key: "F8", run: nextDiagnostic },
-          ...closeBracketsKeymap, ...defaultKeymap, ...historyKeymap, ...lintKeymap,
-        ]),
-        EditorView.updateListener.of((update) => {
-          if (update.docChanged) onText();
-          if (update.selectionSet || update.focusChanged) tell(update.view);
-        }),
-      ], // prettier-ignore
+  const extensions = [
+    lineNumbers(), lintGutter(), history(), drawSelection(), highlightActiveLine(), highlightActiveLineGutter(), bracketMatching(),
+    closeBrackets(), indentOnInput(), language, more, decorations(setNotes), decorations(setLights), about, pointing,
+    EditorView.contentAttributes.of({ "aria-label": "Program", tabindex: "0", spellcheck: "false", autocapitalize: "off" }),
+    keymap.of([
+      { key: "Mod-.", run: fixNext, preventDefault: true },
+      { key: "F8", run: nextDiagnostic },
+      ...closeBracketsKeymap, ...defaultKeymap, ...historyKeymap, ...lintKeymap,
+    ]),
+    EditorView.updateListener.of((update) => {
+      if (update.docChanged) onText();
+      if (update.selectionSet || update.focusChanged) tell(update.view);
     }),
-  });
-  return view;
+  ]; // prettier-ignore
+  const stateOf = (text) => EditorState.create({ doc: text, extensions });
+  return { view: new EditorView({ parent, state: stateOf("") }), stateOf };
 }
 
-/** Shows what the compiler says of the text that the editor has now. */
-export function showChecked(view, checked) {
+/** Shows what the compiler says of the text that the editor has now; `fix(fix)` applies a quick fix. */
+export function showChecked(view, { diagnostics, hints, lenses }, fix) {
   const doc = view.state.doc;
-  view.dispatch(setDiagnostics(view.state, checked.diagnostics.map((diagnostic) => asLint(doc, diagnostic))));
-  view.dispatch({ effects: setNotes.of(notes(doc, checked)) });
+  view.dispatch(setDiagnostics(view.state, diagnostics.map((diagnostic) => asLint(doc, diagnostic, fix))));
+  view.dispatch({ effects: setNotes.of(notes(doc, { hints, lenses })) });
 }
 
 /** Lights ranges of the text. */

@@ -31,7 +31,7 @@ const parser = {
   indent(state, textAfter) {
     return Math.max(0, state.depth - /^\s*[})\]]/.test(textAfter)) * STEP;
   },
-  languageData: { commentTokens: { line: "#" }, closeBrackets: { brackets: ["(", "[", "{", '"'] } },
+  languageData: { commentTokens: { line: "#" }, indentOnInput: /^\s*[})\]]$/, closeBrackets: { brackets: ["(", "[", "{", '"'] } },
   tokenTable: {
     documentation: tags.docComment, comment: tags.lineComment, string: tags.string, escape: tags.escape,
     placeholder: tags.special(tags.string), number: tags.number, keyword: tags.keyword, "word-operator": tags.operatorKeyword,

@@ -1,24 +1,29 @@
-// Links that carry a program, `#code=…`: the format of wsdl/playground/link.py.
+// Links that carry a program, `#code=…` or `#files=…`: the format of wsdl/playground/link.py.
+
+import { FIRST, areFiles } from "./files.js";
 
 export const LONGEST = 8000; // characters
 const LARGEST = 1_000_000; // bytes of a text
 
-/** The link to this page with a program in it; null if it would be too long. */
-export async function linkTo(text) {
+/** The link to this page with files in it, texts by name, of which the first is shown; null if it would be too long. */
+export async function linkTo(files) {
+  const texts = Object.values(files), [kind, text] = texts.length > 1 ? ["files", JSON.stringify(files)] : ["code", texts[0]];
   const packed = await through(new TextEncoder().encode(text), new CompressionStream("deflate"));
   const code = btoa(Array.from(packed, (byte) => String.fromCharCode(byte)).join(""));
   const url = new URL(location.href);
-  url.hash = "code=" + code.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+  url.hash = `${kind}=` + code.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
   return url.href.length <= LONGEST ? url.href : null;
 }
 
-/** The program in a fragment: null if there is none; throws if it isn't whole. */
-export async function programIn(hash) {
-  const code = /^#code=(.*)$/.exec(hash)?.[1];
-  if (code === undefined) return null;
+/** The files in a fragment: null if there are none; throws if they aren't whole. */
+export async function filesIn(hash) {
+  const [, kind, code] = /^#(code|files)=(.*)$/.exec(hash) ?? [];
+  if (kind === undefined) return null;
   const packed = Uint8Array.from(atob(code.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
-  const text = await through(packed, new DecompressionStream("deflate"));
-  return new TextDecoder("utf-8", { fatal: true }).decode(text);
+  const text = new TextDecoder("utf-8", { fatal: true }).decode(await through(packed, new DecompressionStream("deflate")));
+  const files = kind === "code" ? { [FIRST]: text } : JSON.parse(text);
+  if (!areFiles(files)) throw new TypeError("these are no files");
+  return files;
 }
 
 async function through(bytes, stream) {

@@ -1,13 +1,17 @@
 // The page: what is written goes to the compiler, and what it says goes into the page.
 
 import { startCompiler } from "./compiler.js";
-import { applyFix, changes, createEditor, offset, position, showChecked, showLights } from "./editor.js";
-import { LONGEST, linkTo, programIn } from "./link.js";
+import { completing } from "./completion.js";
+import { createEditor, showChecked, showLights } from "./editor.js";
+import { areFiles, filesIn } from "./files.js";
+import { LONGEST, filesIn as filesInLink, linkTo } from "./link.js";
 import { colored, element, rendered } from "./markdown.js";
+import { naming } from "./names.js";
 import { pictureIn, showProblems, showSharing, tabs } from "./panels.js";
+import { offset, position } from "./places.js";
 
 const $ = (id) => document.getElementById(id);
-const DRAFT = "wsdl.program", THEME = "wsdl.theme";
+const DRAFT = "wsdl.files", THEME = "wsdl.theme";
 const PAUSE = 40; // milliseconds after a change before the text is checked
 
 // -- the compiler ---------------------------------------------------------------------------------------------------
@@ -34,33 +38,49 @@ function note(text) {
 // -- the program -----------------------------------------------------------------------------------------------------
 
 let timer, checking = false, changed = false, checked = null, first = true;
-let linked = null; // the program of the link in the address bar
+let linked = null; // the files of the link in the address bar, as JSON
 
-const view = createEditor($("editor"), {
-  onText() {
-    checked = null;
-    clearTimeout(timer);
-    timer = setTimeout(check, PAUSE);
-  },
+const editor = createEditor($("editor"), {
+  onText,
   onPlace,
-  hover: (line, character) => (checked ? compiler.ask("hover", line, character) : null),
+  hover: (line, character) => (checked ? ask("hover", line, character) : null),
+  more: [completing(ask, (name) => compiler.ask("documentation", name)), naming({ ask, go, tell: note, edit: (edits) => files.edit(edits, "input.rename") })],
+});
+const view = editor.view;
+const files = filesIn($("files"), editor, {
+  tell: note,
+  onChange: onText,
+  onShow() {
+    onText();
+    picture.clear();
+    for (const name of Object.keys(panels)) delete $(name).dataset.shown;
+    $("sharing").replaceChildren();
+    $("formatted").replaceChildren();
+  },
 });
 
-const text = () => view.state.doc.toString();
+function onText() {
+  checked = null;
+  $("state").ariaBusy = "true";
+  clearTimeout(timer);
+  timer = setTimeout(check, PAUSE);
+}
 
-function open(program) {
-  view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: program }, selection: { anchor: 0 }, scrollIntoView: true });
+/** Asks about the file in the editor, as it is now. */
+async function ask(method, ...args) {
+  const [, answer] = await Promise.all([compiler.ask("write", JSON.stringify(files.texts())), compiler.ask(method, files.current(), ...args)]);
+  return answer;
 }
 
 async function check() {
   if (checking) return void (changed = true);
   checking = true;
-  const doc = view.state.doc, began = performance.now();
-  store(DRAFT, doc.toString());
-  if (linked !== null && linked !== doc.toString()) address(null, ""); // another program than that of the link
+  const doc = view.state.doc, began = performance.now(), texts = files.texts();
+  store(DRAFT, JSON.stringify({ files: texts, shown: files.current() }));
+  if (linked !== null && linked !== JSON.stringify(texts)) address(null, ""); // another program than that of the link
   const slow = setTimeout(() => first || say("Checking…"), 250);
   try {
-    const answer = await compiler.ask("check", doc.toString()).finally(() => clearTimeout(slow));
+    const answer = await ask("check").finally(() => clearTimeout(slow));
     if (doc === view.state.doc) show(answer, performance.now() - began);
   } catch (error) {
     if (!failed) say(`The compiler failed: ${error.message}`);
@@ -71,9 +91,10 @@ async function check() {
 
 function show(answer, took) {
   checked = answer;
-  showChecked(view, answer);
-  showProblems($("problems"), answer.diagnostics, { go, fix: (fix) => applyFix(view, fix), explain });
-  const counted = [1, 2, 3].map((severity) => answer.diagnostics.filter((d) => d.severity === severity).length);
+  $("state").ariaBusy = "false";
+  showChecked(view, { ...answer, diagnostics: answer.diagnostics[files.current()] }, fix);
+  showProblems($("problems"), answer.diagnostics, files.current(), { go, fix, explain });
+  const counted = [1, 2, 3].map((severity) => Object.values(answer.diagnostics).flat().filter((d) => d.severity === severity).length);
   const named = counted.map((n, i) => n && `${n} ${["error", "warning", "note"][i]}${n > 1 ? "s" : ""}`).filter(Boolean);
   const severity = counted[0] ? "error" : counted[1] ? "warning" : "good";
   say(`${named.join(", ") || "No problems"}${first ? "" : ` · ${Math.round(took)} ms`}`, severity);
@@ -82,15 +103,37 @@ function show(answer, took) {
   showPanel();
 }
 
-function go(range) {
-  const doc = view.state.doc;
-  view.dispatch({ selection: { anchor: offset(doc, range.start), head: offset(doc, range.end) }, scrollIntoView: true });
+function fix({ edits }) {
+  files.edit(edits, "input.fix");
   view.focus();
 }
 
+/** Shows a place in a file; one in the standard library, which comes with its text, on a page. */
+function go({ file, range, text }) {
+  if (text !== undefined) return showPage(element("h2", "", `${file}, in the standard library`), colored(declaration(text.split("\n"), range.start.line)));
+  files.show(file);
+  const doc = view.state.doc;
+  view.dispatch({ selection: { anchor: offset(doc, range.start), head: offset(doc, range.end) }, scrollIntoView: true });
+  return view.focus();
+}
+
+/** The declaration around a line, with its comment. */
+function declaration(lines, line) {
+  const end = lines.indexOf("}", line);
+  let start = line;
+  while (start && (/^ /.test(lines[start]) || /^##/.test(lines[start - 1]))) start -= 1;
+  return lines.slice(start, end + 1).join("\n");
+}
+
 async function explain(code) {
-  $("page-text").replaceChildren(rendered(await compiler.ask("explain", code), "explained"));
-  $("page-text").querySelector("h2").id = "page-title";
+  showPage(...rendered(await compiler.ask("explain", code)).childNodes);
+}
+
+function showPage(...nodes) {
+  const text = element("div", "explained");
+  text.append(...nodes);
+  text.querySelector("h2").id = "page-title";
+  $("page-text").replaceChildren(text);
   $("page").showModal();
 }
 
@@ -107,7 +150,7 @@ const panels = {
     const apply = element("button", "", answer.edits.length ? "Format the program" : "The program is formatted");
     apply.type = "button";
     apply.disabled = !answer.edits.length;
-    apply.addEventListener("click", () => view.dispatch({ changes: changes(view.state.doc, answer.edits), userEvent: "input.format" }));
+    apply.addEventListener("click", () => files.edit({ [files.current()]: answer.edits }, "input.format"));
     $("formatted").replaceChildren(apply, colored(answer.text));
   },
 };
@@ -116,7 +159,7 @@ async function showPanel() {
   const name = chosen(), of = checked;
   const kept = () => ($("stale").hidden = !checked || !$(name).dataset.shown || !stale.has(name) );
   if (!of || !stale.has(name)) return kept();
-  const answer = await compiler.ask(name);
+  const answer = await ask(name);
   if (of !== checked) return undefined;
   if (answer !== null) {
     stale.delete(name);
@@ -131,7 +174,7 @@ async function onPlace(at) {
   if (!of) return;
   if (at === null) return showLights(view, picture.unpoint());
   const [line, character] = position(view.state.doc, at);
-  const places = await compiler.ask("highlights", line, character);
+  const places = await ask("highlights", line, character);
   if (of !== checked) return;
   const inPicture = picture.point(line, character);
   showLights(view, places?.map(({ range }) => range) ?? inPicture);
@@ -140,8 +183,6 @@ async function onPlace(at) {
 // -- examples, links, files ---------------------------------------------------------------------------------------------
 
 const examples = fetch("examples.json").then((response) => response.json());
-let name = "program";
-
 examples.then((groups) => {
   for (const [label, programs] of Object.entries(groups)) {
     const group = $("examples").appendChild(element("optgroup"));
@@ -153,43 +194,45 @@ examples.then((groups) => {
 $("examples").addEventListener("change", async ({ target }) => {
   const all = Object.values(await examples).flat();
   const example = all.find((one) => one.name === target.value);
-  if (example === undefined) return;
-  name = example.name;
-  open(example.text);
+  if (example !== undefined) files.open(example.files);
 });
 
 $("link").addEventListener("click", async () => {
-  const link = await linkTo(text());
+  const texts = files.texts(), link = await linkTo(files.texts(true));
   if (link === null) return note(`The program is too long for a link of ${LONGEST.toLocaleString("en")} characters: download it instead`);
-  address(text(), link);
+  address(JSON.stringify(texts), link);
   const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
   return note(copied ? `Copied a link of ${link.length.toLocaleString("en")} characters` : "The link is in the address bar");
 });
 
-$("download").addEventListener("click", () => {
-  const file = Object.assign(element("a"), {
-    href: URL.createObjectURL(new Blob([text()], { type: "text/plain" })),
-    download: `${name.split("/").at(-1)}.wsd`,
-  });
+/** The file, or an archive of several. */
+$("download").addEventListener("click", async () => {
+  const texts = files.texts(), [name, ...others] = Object.keys(texts);
+  const packed = others.length ? atob(await compiler.ask("archive", JSON.stringify(texts))) : null;
+  const blob = packed === null ? new Blob([texts[name]]) : new Blob([Uint8Array.from(packed, (char) => char.charCodeAt(0))]);
+  const download = packed === null ? name : name.replace(/\.wsd$/, ".zip");
+  const file = Object.assign(element("a"), { href: URL.createObjectURL(blob), download });
   file.click();
   setTimeout(() => URL.revokeObjectURL(file.href), 10_000);
 });
 
-function address(program, link) {
-  linked = program;
+function address(texts, link) {
+  linked = texts;
   history.replaceState(null, "", link || location.pathname + location.search);
 }
 
-/** Opens the program of the link; false if there is none. */
+/** Opens the files of the link; false if there are none. */
 async function openLinked() {
+  let found;
   try {
-    linked = await programIn(location.hash);
+    found = await filesInLink(location.hash);
   } catch {
     note("The program in this link isn't whole: it may have been cut off");
     return false;
   }
-  if (linked !== null) open(linked);
-  return linked !== null;
+  linked = found && JSON.stringify(found);
+  if (found) files.open(found);
+  return found !== null;
 }
 
 addEventListener("hashchange", openLinked);
@@ -219,5 +262,11 @@ function stored(key) {
 
 // -- the beginning --------------------------------------------------------------------------------------------------------
 
-if (!(await openLinked())) open(stored(DRAFT) ?? Object.values(await examples)[0][0].text);
+/** The files that were here last. */
+function draft() {
+  const { files: texts, shown } = JSON.parse(stored(DRAFT) ?? "{}");
+  return areFiles(texts ?? null) ? [texts, shown in texts ? shown : undefined] : null;
+}
+
+if (!(await openLinked())) files.open(...(draft() ?? [Object.values(await examples)[0][0].files]));
 if (/Mac|iPhone|iPad/.test(navigator.platform)) $("modifier").textContent = "⌘";

@@ -49,6 +49,10 @@ export function pictureIn(box, said, onLight) {
     if (key === "Enter" || key === " ") pinned = named(target);
   }, true);
   return {
+    clear() {
+      [show, places, pinned] = [() => {}, {}, []];
+      box.textContent = "";
+    },
     draw(picture) {
       places = picture.places;
       pinned = [];
@@ -107,31 +111,32 @@ export function showSharing(box, { head, tables, totals }) {
 
 // -- problems ------------------------------------------------------------------------------------------------------
 
-/** The list of diagnostics. `go(range)`, `fix(fix)`, `explain(code)` are what its buttons do. */
-export function showProblems(list, diagnostics, { go, fix, explain }) {
+/** The list of diagnostics, by file; those of the file `current` come first. `go({ file, range })`, `fix(fix)`, `explain(code)` are
+ * what its buttons do. */
+export function showProblems(list, diagnostics, current, { go, fix, explain }) {
   const button = (text, kind, act) => {
     const made = element("button", kind, text);
     made.type = "button";
     made.addEventListener("click", act);
     return made;
   };
-  list.replaceChildren(
-    ...diagnostics.map((diagnostic) => {
-      const severity = { 1: "error", 2: "warning", 3: "note" }[diagnostic.severity];
-      const item = element("li", severity);
-      const [message, ...more] = diagnostic.message.split("\n");
-      const where = `${diagnostic.range.start.line + 1}:${diagnostic.range.start.character + 1}`;
-      const title = item.appendChild(button("", "go", () => go(diagnostic.range)));
-      title.append(element("span", "severity", severity), " ", inline(element("span", "message"), message), " ", element("span", "where", where));
-      for (const line of more) item.append(inline(element("p"), line));
-      for (const { message: text, location } of diagnostic.related_information ?? []) {
-        const related = item.appendChild(button("", "related", () => go(location.range)));
-        inline(related, `line ${location.range.start.line + 1}: ${text}`);
-      }
-      const actions = item.appendChild(element("div", "actions"));
-      for (const one of diagnostic.fixes) actions.append(button(one.title, "fix", () => fix(one)));
-      if (diagnostic.code_description) actions.append(button(`Explain ${diagnostic.code}`, "explain", () => explain(diagnostic.code)));
-      return item;
-    }),
-  );
+  const shown = (file, diagnostic) => {
+    const severity = { 1: "error", 2: "warning", 3: "note" }[diagnostic.severity];
+    const item = element("li", severity);
+    const [message, ...more] = diagnostic.message.split("\n");
+    const where = `${file === current ? "" : `${file}:`}${diagnostic.range.start.line + 1}:${diagnostic.range.start.character + 1}`;
+    const title = item.appendChild(button("", "go", () => go({ file, range: diagnostic.range })));
+    title.append(element("span", "severity", severity), " ", inline(element("span", "message"), message), " ", element("span", "where", where));
+    for (const line of more) item.append(inline(element("p"), line));
+    for (const related of diagnostic.related_information) {
+      const one = item.appendChild(button("", "related", () => go(related)));
+      inline(one, `${related.file === file ? "" : `${related.file}, `}line ${related.range.start.line + 1}: ${related.message}`);
+    }
+    const actions = item.appendChild(element("div", "actions"));
+    for (const one of diagnostic.fixes) actions.append(button(one.title, "fix", () => fix(one)));
+    if (diagnostic.code_description) actions.append(button(`Explain ${diagnostic.code}`, "explain", () => explain(diagnostic.code)));
+    return item;
+  };
+  const files = Object.keys(diagnostics).sort((a, b) => (b === current) - (a === current));
+  list.replaceChildren(...files.flatMap((file) => diagnostics[file].map((diagnostic) => shown(file, diagnostic))));
 }

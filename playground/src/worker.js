@@ -60,14 +60,11 @@ async function withMemory(bytes, use) {
 }
 
 const methods = {
-  async picture() {
-    const picture = JSON.parse((await session).picture());
+  async picture(name) {
+    const picture = JSON.parse((await session).picture(name));
     if (picture === null) return null;
     graphviz ??= import("./graphviz.js").then(({ Graphviz }) => Graphviz.load());
     return { svg: (await session).finished((await graphviz).dot(picture.dot)), places: picture.places };
-  },
-  async explain(code) {
-    return (await session).explain(code);
   },
 };
 

@@ -4,12 +4,16 @@ import { readFileSync } from "node:fs";
 import { onPage } from "../node/chromium.mjs";
 
 const [chromium, url, folder, link, axe] = process.argv.slice(2);
-const WRONG = "model two(x: f32[n, 4]) -> f32[n, 4] {\n    return x |> rellu\n}\n";
+const TWO = "model two(x: f32[n, 4]) -> f32[n, 4] {\n    return x |> relu\n}\n";
+const WRONG = TWO.replace("relu", "rellu");
 
 const seen = await onPage(chromium, url, async (page, requests) => {
   page.setDefaultTimeout(90_000); // of a busy machine
   const began = Date.now();
-  const checked = (severity) => page.waitForFunction((wanted) => document.getElementById("state").dataset.severity === wanted, severity);
+  const checked = (severity) => page.waitForFunction((wanted) => {
+      const { dataset, ariaBusy } = document.getElementById("state");
+      return dataset.severity === wanted && ariaBusy === "false";
+    }, severity);
   const text = () => page.evaluate(() => document.querySelector(".cm-content").cmTile.view.state.doc.toString());
   const said = (pattern) => page.waitForFunction((source) => new RegExp(source).test(document.getElementById("notice").textContent), pattern);
   const state = () => page.textContent("#state");
@@ -92,6 +96,102 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   await page.waitForSelector("#formatted pre");
   seen.formatted = await page.textContent("#formatted pre");
   await page.keyboard.press("Home");
+
+  // Completion, the parameters of a call, a definition in the library.
+  await replace("model m(x: f32[n, 8]) -> f32[n, 4] {\n    h = x\n    return h |> Den");
+  await page.keyboard.type("s");
+  const proposed = page.locator(".cm-tooltip-autocomplete li");
+  await proposed.first().waitFor();
+  await page.waitForSelector(".cm-completionInfo .about");
+  seen.proposed = await all(".cm-tooltip-autocomplete li");
+  seen.documentation = await page.textContent(".cm-completionInfo .about");
+  await page.waitForTimeout(200); // CodeMirror doesn't take keys at once
+  await page.screenshot({ path: `${folder}/completion.png` });
+  await page.keyboard.press("Tab");
+  await page.waitForSelector(".signature");
+  seen.signature = [await page.textContent(".signature"), await page.textContent(".signature strong")];
+  await page.keyboard.type("4, ");
+  await page.waitForFunction(() => document.querySelector(".signature strong")?.textContent.startsWith("bias"));
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Backspace");
+  await page.keyboard.press("Backspace");
+  await page.keyboard.press("End");
+  await page.keyboard.type("\n}");
+  await checked("good");
+  seen.completed = await text();
+  await page.locator(".cm-line", { hasText: "Dense" }).getByText("Dense", { exact: true }).click({ modifiers: ["Control"] });
+  await page.waitForSelector("#page[open]");
+  seen.defined = [await page.textContent("#page-title"), await page.textContent("#page pre")];
+  await page.keyboard.press("Escape");
+
+  // Two files: a new one, its name, an import, a name in both, a problem in the other one.
+  await page.click("#files [aria-label='New file']");
+  await page.keyboard.type("tower");
+  await page.keyboard.press("Enter");
+  await page.keyboard.insertText("block Tower()(x: f32[n, 8]) -> f32[n, 8] {\n    return x |> Dense(8) |> relu\n}\n");
+  await page.click("#files .file:not(.current) button");
+  await page.focus(".cm-content");
+  await page.keyboard.press("Control+Home");
+  await page.keyboard.insertText('from "./tower.wsd" import Tower\n\n');
+  await page.keyboard.press("Control+Home");
+  await replace((await text()).replace("h = x", "h = Tower()(x)"));
+  await checked("good");
+  const files = () => all("#files .file button:first-child");
+  seen.files = [await files(), await page.textContent("#files [aria-current]")];
+  await page.locator(".cm-line", { hasText: "Tower()" }).getByText("Tower", { exact: true }).click();
+  await page.keyboard.press("F2");
+  await page.waitForSelector(".rename input");
+  await page.keyboard.type("relu");
+  await page.keyboard.press("Enter");
+  await said("must start");
+  await page.keyboard.press("F2");
+  await page.waitForSelector(".rename input");
+  await page.screenshot({ path: `${folder}/rename.png` });
+  await page.keyboard.type("Trunk");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.querySelector(".cm-content").textContent.includes("Trunk"));
+  await checked("good");
+  await page.keyboard.press("F12");
+  await page.waitForFunction(() => document.querySelector("#files [aria-current]").textContent === "tower.wsd");
+  await checked("good");
+  seen.renamed = await text();
+  await replace(seen.renamed.replace("relu", "rellu"));
+  await checked("error");
+  await page.click("#files .file:not(.current) button");
+  await page.locator("#problems .where", { hasText: "tower.wsd" }).waitFor();
+  seen.elsewhere = await all("#problems .where");
+  await page.click("#problems .fix");
+  await checked("good");
+  await page.click("#files .file:not(.current) button");
+  await page.click("#files [aria-label='Rename tower.wsd']");
+  await page.keyboard.type("base");
+  await page.keyboard.press("Enter");
+  await checked("good");
+  seen.both = [await files(), await page.evaluate(() => JSON.parse(localStorage.getItem("wsdl.files")).files)];
+  seen.filesViolations = await violations();
+  await page.click("#link");
+  await said("link");
+  const several = await page.evaluate(() => location.href);
+  seen.linkOfBoth = await page.evaluate(() => location.hash);
+  const zip = page.waitForEvent("download");
+  await page.click("#download");
+  seen.zip = [(await zip).suggestedFilename(), readFileSync(await (await zip).path()).toString("base64")];
+  page.once("dialog", (dialog) => dialog.accept());
+  await page.click("#files [aria-label='Remove base.wsd']");
+  await checked("error");
+  seen.removed = [await files(), await all("#problems .message")];
+  await page.goto("about:blank");
+  await page.goto(several);
+  await checked("good");
+  seen.bothArrived = await files();
+  await page.selectOption("#examples", "training/words_ways");
+  await checked("good");
+  seen.example = await files();
+  await page.selectOption("#examples", "siamese");
+  await checked("good");
+  await replace(good + TWO);
+  await checked("good");
 
   // Links: one that is taken, one that comes, ones that aren't whole or would be too long.
   await page.emulateMedia({ colorScheme: "light" });

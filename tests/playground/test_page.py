@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import gzip
+from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -15,7 +18,7 @@ from tests.node.test_training import chromium, needs_chromium, run
 from wsdl import api
 from wsdl.api.inspection import stored_table, totals
 from wsdl.diagnostics.span import Source
-from wsdl.playground.link import link, program
+from wsdl.playground.link import files, link
 
 PACKAGES = ROOT / "playground/node_modules"
 pytestmark = [
@@ -25,6 +28,9 @@ pytestmark = [
 SIAMESE = (ROOT / "examples/siamese.wsd").read_text("utf-8")
 TWO = "model two(x: f32[n, 4]) -> f32[n, 4] {\n    return x |> relu\n}\n"
 ARRIVED = "model arrived(x: f32[n, t, 4]) -> f32[n, t, 4] {\n    return x   |> Attention(2)\n}\n# 😀 é\n"
+COMPLETED = "model m(x: f32[n, 8]) -> f32[n, 4] {\n    h = x\n    return h |> Dense(4)\n}"
+PROGRAM = 'from "./base.wsd" import Trunk\n\n' + COMPLETED.replace("h = x", "h = Trunk()(x)")
+TRUNK = "block Trunk()(x: f32[n, 8]) -> f32[n, 8] {\n    return x |> Dense(8) |> relu\n}\n"
 PLACE = "/of/anyone/"
 MESSAGE = "there is no rellu in scope (did you mean relu?)"
 
@@ -72,7 +78,7 @@ def test_a_visit(tmp_path: Path) -> None:
     assert seen["totals"] == list(totals(inventory))
     assert seen["formatted"] == api.format(Source("x.wsd", SIAMESE + TWO))
 
-    assert program(seen["link"]["hash"]) == seen["link"]["text"] == SIAMESE + TWO
+    assert files(seen["link"]["hash"]) == {"program.wsd": seen["link"]["text"]} == {"program.wsd": SIAMESE + TWO}
     assert seen["link"]["notice"] in (
         f"Copied a link of {len(seen['link']['href'])} characters",
         "The link is in the address bar",
@@ -80,9 +86,31 @@ def test_a_visit(tmp_path: Path) -> None:
     assert seen["arrived"] == seen["draft"] == ARRIVED
     assert seen["download"] == ["lm.wsd", (ROOT / "examples/lm.wsd").read_text("utf-8")]
 
+    assert seen["proposed"][0] == "Dense(units: int, bias: bool = true)"
+    assert seen["documentation"].startswith("Dense(units: int, bias: bool = true)(x")
+    assert seen["signature"][0].startswith("Dense(units: int, bias: bool = true)Affine map")
+    assert seen["signature"][1] == "units: int"
+    assert seen["completed"] == COMPLETED
+    assert seen["defined"][0] == "dense.wsd, in the standard library"
+    assert "\nblock Dense(units: int, bias: bool = true)(x" in seen["defined"][1]
+
+    assert seen["files"] == [["siamese.wsd", "tower.wsd"], "siamese.wsd"]
+    assert seen["renamed"] == TRUNK
+    assert seen["elsewhere"] == ["tower.wsd:2:29"]
+    both = {"siamese.wsd": PROGRAM, "base.wsd": TRUNK}
+    assert seen["both"] == [["siamese.wsd", "base.wsd"], both]
+    assert files(seen["linkOfBoth"]) == both
+    assert seen["zip"][0] == "siamese.zip"
+    with ZipFile(BytesIO(b64decode(seen["zip"][1]))) as archive:
+        assert {name: archive.read(name).decode() for name in archive.namelist()} == both
+    assert seen["removed"][0] == ["siamese.wsd"]
+    assert "base.wsd" in seen["removed"][1][0]
+    assert seen["bothArrived"] == ["base.wsd", "siamese.wsd"]
+    assert seen["example"] == ["words_ways.wsd", "words.wsd"]
+
     assert seen["phone"] == 360
     assert seen["dark"] == "rgb(18, 20, 27)"
-    assert seen["violations"] == seen["darkViolations"] == []
+    assert seen["violations"] == seen["darkViolations"] == seen["filesViolations"] == []
 
 
 def test_without_the_snapshot(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.golden import ROOT
 from website import playground
 from website.blocks import Block
 from website.markdown import links, outline, rewrite
 from website.navigation import navigation
 from website.places import link, resolve, text
-from wsdl.playground.link import program
+from wsdl.playground.link import files
 
 PAGE = """\
 # Title
@@ -131,5 +132,8 @@ def test_links_to_the_playground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "index.html").touch()
     address = playground.link("let d = 1\n", "../") or ""
     assert address.startswith("../playground/index.html#")
-    assert program(address.partition("#")[2]) == "let d = 1\n"
+    assert files(address.partition("#")[2]) == {"program.wsd": "let d = 1\n"}
     assert playground.link('from "a.wsd" import Tower\n', "") is None
+    ways = "examples/training/words_ways.wsd"
+    address = playground.link((ROOT / ways).read_text("utf-8"), "", ways) or ""
+    assert [*(files(address.partition("#")[2]) or ())] == ["words_ways.wsd", "words.wsd"]
