@@ -310,19 +310,20 @@ def test_a_folder_that_was_deleted(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     root = Path(package.__file__).parents[1]
     script = f"import os; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r}); import sys; sys.argv[1:] = "
-    for arguments in (
-        ["check", "m.wsd"],
-        ["check", str(tmp_path / "m.wsd")],
-        ["compile", str(tmp_path / "m.wsd"), "-o", "o"],
+    for arguments, code in (
+        (["check", "m.wsd"], 2),
+        (["new", "first"], 2),
+        (["check", str(tmp_path / "m.wsd")], 0),
+        (["compile", str(tmp_path / "m.wsd"), "-o", "o"], 2),
     ):
         gone.mkdir()
         done = subprocess.run(
             [sys.executable, "-P", "-c", f"{script}{arguments!r}; sys.path.insert(0, {str(root)!r}); {COMMAND}"],
             cwd=tmp_path, capture_output=True, text=True,
         )  # fmt: skip
-        assert done.returncode in (0, 2), done.stderr
+        assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
-        assert "E0799" not in done.stderr
+        assert ("the current folder was deleted" in done.stdout + done.stderr) == (code == 2)
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,17 @@ def require(path: str | os.PathLike[str]) -> None:
         folder = os.path.dirname(name)
         others = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
         close = nearest(os.path.basename(name), others)
-        help = f"did you mean `{os.path.join(folder, close)}`?" if close else None
+        help = f"did you mean `{os.path.join(folder, close)}`?" if close else deleted_folder(name)
         raise CompileError([Diagnostic("E0701", "there is no such file", file=name, help=help)])
+
+
+def deleted_folder(path: str) -> str | None:
+    """The help where a relative path leads nowhere, as the current folder was deleted."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return None if os.path.isabs(path) else "the current folder was deleted: change into another one"
+    return None
 
 
 def require_file(path: str | os.PathLike[str]) -> None:

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import click
 
+from wsdl.api.sources import deleted_folder
 from wsdl.cli.terminal import abandon_stdout, flush_stdout, print_json, write_findings
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.render import as_json
@@ -43,7 +44,8 @@ def failure(error: Exception) -> tuple[list[Diagnostic], int]:
         file = os.fsdecode(error.filename) if error.filename is not None else None
         if error.errno in (errno.ENOSPC, errno.EFBIG):
             return [Diagnostic("E0703", f"can't write this file: {reason}", file=file)], USAGE
-        return [Diagnostic("E0701", f"an operation of the system failed: {reason}", file=file)], USAGE
+        help = deleted_folder(file or "")
+        return [Diagnostic("E0701", f"an operation of the system failed: {reason}", file=file, help=help)], USAGE
     if os.environ.get("WSDL_DEBUG"):
         traceback.print_exception(error)
     return [_internal(error)], INTERNAL
@@ -55,8 +57,9 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise CompileError([Diagnostic("E0703", f"can't write this file: {reason}", file=os.fspath(path))]) from error
+        reason, file = (error.strerror or str(error)).lower(), os.fspath(path)
+        problem = Diagnostic("E0703", f"can't write this file: {reason}", file=file, help=deleted_folder(file))
+        raise CompileError([problem]) from error
 
 
 def show(diagnostics: list[Diagnostic], arguments: Sequence[str]) -> None:
