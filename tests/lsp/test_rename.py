@@ -122,7 +122,7 @@ def test_importers_with_errors(
         assert str(error.value) == reason
 
 
-def test_importers_edited_at_random(tmp_path: Path) -> None:
+def test_random_edits_of_importers(tmp_path: Path) -> None:
     """A name of the library is renamed wherever an importer has it, or refused."""
     random, done = Random(1), 0
     for _ in range(int(os.environ.get("WSDL_EDITS", "20"))):

@@ -44,9 +44,22 @@ def run(attempt: Attempt) -> None:
     with np.errstate(all="ignore"):
         attempt.forward()
         for train in attempt.program.trains:
-            _Training(attempt, train).run()
+            _run_if_it_can(attempt, _Training(attempt, train).run)
         if attempt.program.turns:
-            _Turns(attempt).run()
+            _run_if_it_can(attempt, _Turns(attempt).run)
+
+
+def _run_if_it_can(attempt: Attempt, run: Callable[[], None]) -> None:
+    """Run a comparison, or count why the program can't run."""
+    try:
+        run()
+    except RunError as error:
+        if "error[E0716]" in str(error):  # of one row there is no largest of `x[1:]`
+            attempt.counts["sizes that a model refuses"] += 1
+        elif attempt.written_in == "f64" and "NOT_IMPLEMENTED" in str(error):
+            attempt.counts["without a kernel for f64"] += 1
+        else:
+            raise
 
 
 class _Training:
@@ -68,17 +81,6 @@ class _Training:
         return {name for name, type in given if type.shape and str(type.shape[0]) == "n"}
 
     def run(self) -> None:
-        try:
-            self._run()
-        except RunError as error:
-            if "error[E0716]" in str(error):  # of one row there is no largest of `x[1:]`
-                self.counts["sizes that a model refuses"] += 1
-            elif self.dtype == "f64" and "NOT_IMPLEMENTED" in str(error):
-                self.counts["without a kernel for f64"] += 1
-            else:
-                raise
-
-    def _run(self) -> None:
         twins = _Twins(self.attempt, self.train)
         if not twins.are_finite:
             return

@@ -51,7 +51,7 @@ MEASURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 def training(program: Description, random: Random, seed: int, dtype: str) -> Description:
     """The program with a training, or with two that take turns, where something in it can be trained."""
-    if dtype == "f16" or random.random() < 0.2:  # of Adam's numbers 16 bits hold few
+    if random.random() < 0.2:
         return program
     names = ["first", "second"] if random.random() < 0.2 else [""]
     trains = tuple(train for name in names if (train := _training(program, random, seed, dtype, name)) is not None)
@@ -82,7 +82,9 @@ def _training(program: Description, random: Random, seed: int, dtype: str, calle
         metrics.append((f"metric{i}", expr(Type("f32"), text, lambda _, a, b, f=measure: f(a, b), *read)))
     if random.random() < 0.3 and (punished := _punished(model, random)):
         losses.append(punished)
-    train = Train(model.name, tuple(targets.items()), tuple(losses), tuple(metrics), *_optimizer(random), called=called)
+    train = Train(
+        model.name, tuple(targets.items()), tuple(losses), tuple(metrics), *_optimizer(random, dtype), called=called
+    )
     return _with_paths(program, train, random, seed) if _is_trained(program, train, seed) else None
 
 
@@ -136,8 +138,8 @@ def _punished(model: Model, random: Random) -> Expr | None:
     return expr(Type("f32"), f"0.01 * sum({name}.weight ** 2)", size, reads=name)
 
 
-def _optimizer(random: Random) -> tuple[str, dict[str, object]]:
-    name = random.choice(["SGD", "SGD", "Adam", "AdamW", "RMSprop", "Lion"])
+def _optimizer(random: Random, dtype: str) -> tuple[str, dict[str, object]]:
+    name = random.choice(["SGD", "SGD", "Adam", "AdamW", "RMSprop", "Lion"] if dtype != "f16" else ["SGD", "Lion"])
     settings: dict[str, object] = {"lr": random.choice([0.1, 0.01])}
     if name in ("SGD", "RMSprop") and random.random() < 0.5:
         settings["momentum"] = 0.9

@@ -96,18 +96,20 @@ def report(seed: int, kind: str, said: str, *, shrinks: bool = True) -> str:
 
 
 def work(first: int, last: int) -> None:
-    """Run programs, and write a line of JSON before each and behind each."""
+    """Run programs, and write a line of JSON before each and behind each. The program that a seed is may not depend on
+    the hashes of this process, so its text is written too."""
     for seed in range(first, last):
         print(json.dumps({"begun": seed}), flush=True)
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
-        counts = Counter[str]()
+        counts, text = Counter[str](), ""
         try:
             program = draw(seed)
+            text = text_of(program)
         except Exception as error:
             kind, said = NOT_DRAWN, "".join(traceback.format_exception(error, limit=-6))
         else:
             kind, said = outcome(program, seed, Configuration.drawn(seed), counts)
-        print(json.dumps({"ended": seed, "kind": kind, "said": said, "counts": counts}), flush=True)
+        print(json.dumps({"ended": seed, "kind": kind, "said": said, "counts": counts, "text": text}), flush=True)
 
 
 @dataclass
@@ -132,6 +134,8 @@ class Tally:
                         first = entry["ended"] + 1
                         self.counts.update(entry["counts"])
                         self._add(entry["ended"], entry["kind"], entry["said"])
+                        if entry["kind"] != NOT_DRAWN and text_of(draw(entry["ended"])) != entry["text"]:
+                            self._add(entry["ended"], NOT_DRAWN, "another program in each process")
             if begun is not None:
                 self._add(begun, _ending(process.returncode), "ends the process")
                 first = begun + 1

@@ -240,9 +240,14 @@ class Frame:
             inner.run_step(step, scan.body, drawn)
             carried = {name: inner.values[name] for name in carried}
             rows[step] = [inner.value(value) for value in scan.emits]
-        self.values.update(carried)
+        self._bind_last(carried)
         for i, target in enumerate(scan.targets):
             self.values[target] = torch.stack([rows[step][i] for step in range(length)], scan.axis)
+
+    def _bind_last(self, carried: Mapping[str, Tensor]) -> None:
+        """Bind what a scan carried to its last values, which are other tensors for gradients, also if no step changes
+        them."""
+        self.values.update({name: value.clone() for name, value in carried.items()})
 
     def _count(self, count: Count) -> None:
         carried = {name: self.value(start) for name, start in count.carried}
@@ -260,7 +265,7 @@ class Frame:
             inner.run_step(step, count.body, drawn)
             carried = {name: inner.values[name] for name in carried}
             rows.append([inner.value(value) for value in count.emits])
-        self.values.update(carried)
+        self._bind_last(carried)
         self.values.update(zip(count.targets, map(torch.stack, zip(*rows, strict=True)), strict=True))
 
 

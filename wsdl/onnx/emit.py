@@ -56,7 +56,7 @@ def structure(
     domains = [helper.make_opsetid("", opset), *([helper.make_opsetid(BLOCKED, 1)] if block else [])]
     proto = helper.make_model(graph, opset_imports=domains, ir_version=ir_version)
     fuse_bias(proto)
-    part_transposes(proto)
+    part_transposes(proto, fed)
     guard_sharing(proto, emission.builder.stored, emission.refs.values(), emission.in_formulas)
     describe(proto, emission.builder.stored.values(), model.reads, doc=model.doc, provenance=provenance)
     return proto
