@@ -44,8 +44,8 @@ def failure(error: Exception) -> tuple[list[Diagnostic], int]:
         file = os.fsdecode(error.filename) if error.filename is not None else None
         if error.errno in (errno.ENOSPC, errno.EFBIG):
             return [Diagnostic("E0703", f"can't write this file: {reason}", file=file)], USAGE
-        help = deleted_folder(file or "")
-        return [Diagnostic("E0701", f"an operation of the system failed: {reason}", file=file, help=help)], USAGE
+        advice = deleted_folder(file or "")
+        return [Diagnostic("E0701", f"an operation of the system failed: {reason}", file=file, help=advice)], USAGE
     if os.environ.get("WSDL_DEBUG"):
         traceback.print_exception(error)
     return [_internal(error)], INTERNAL
