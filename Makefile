@@ -13,6 +13,8 @@ TORCH   := torch==2.13.0
 MINILM  := examples/data/minilm/model.safetensors
 BROWSER := examples/browser
 VSCODE  := editors/vscode
+BENCH   := tests/workbench
+CODE    := $(BENCH)/node_modules/code-server/lib/vscode
 PLAY    := playground
 DIGITS  := $(BROWSER)/build/digits.safetensors
 FETCHED := digits/train fashion_mnist/train mnist/canvases.train
@@ -28,7 +30,7 @@ export TOKENIZERS_PARALLELISM := false
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser vscode playground site data quick golden test lint fuzz checkpoints ray faults workers rows vision distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive fine-tuning match byol depth words gan vae bench version release clean
+.PHONY: help demo browser vscode workbench playground browsers site data quick golden test lint fuzz checkpoints ray faults workers rows vision distributed train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive fine-tuning match byol depth words gan vae bench version release clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -55,15 +57,25 @@ browser: $(DIGITS) $(BROWSER)/node_modules    ## a page that learns from what yo
 
 vscode: $(VSCODE)/node_modules    ## the extension for VS Code, build/wsdl.vsix
 	@test -d $(VSCODE)/node_modules || { echo "The extension needs vsce and others, which npm installs" >&2; exit 1; }
-	@mkdir -p build && cp LICENSE $(VSCODE)/
+	@mkdir -p build && cp LICENSE $(VSCODE)/ && cp $(PLAY)/icon.svg $(VSCODE)/media/
 	@version=$$(sed -n 's/^__version__ = "\([0-9.]*\).*/\1/p' wsdl/_version.py) && cd $(VSCODE) \
 		&& npm run --silent package -- $$version --out ../../build/wsdl.vsix
 	@echo "Install it with: code --install-extension build/wsdl.vsix"
+
+workbench: .venv/dev $(CODE)/node_modules    ## the extension in the workbench of VS Code, in Chromium (fetches 800 MB; minutes)
+	@chromium=$$(command -v chromium || command -v chromium-browser || command -v google-chrome); \
+	test -d $(CODE)/node_modules && test -n "$$chromium" || { echo "Skipped: it needs npm and Chromium"; exit 0; }; \
+	$(MAKE) --no-print-directory vscode && mkdir -p build/workbench && echo "Pictures are written into build/workbench" \
+		&& WSDL=$$PWD/$(BIN)/wsdl CHROMIUM=$$chromium VSIX=build/wsdl.vsix SHOTS=build/workbench \
+		node --test --test-concurrency=1 --test-reporter=spec $(BENCH)/test_workbench.mjs
 
 playground: .venv/dev $(PLAY)/node_modules    ## a page that checks programs as they are written, build/playground
 	@test -d $(PLAY)/node_modules || { echo "The playground needs Pyodide and others, which npm installs" >&2; exit 1; }
 	@$(BIN)/python -m playground.build build/playground
 	@echo "Serve build/playground, for example with: $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/playground"
+
+browsers: .venv/dev data $(DIGITS) $(PLAY)/node_modules $(BROWSER)/node_modules    ## the playground and the page that trains, in Chromium, Firefox and WebKit (minutes)
+	@WSDL_BROWSERS=1 $(BIN)/python -m pytest --quiet -rs tests/browsers $(TESTS)
 
 site: .venv/dev      ## the documentation as a site, build/site, with the playground if it is built
 	@$(BIN)/python -m website.pictures
@@ -185,7 +197,7 @@ release: .venv/dev   ## the check-list of a release: tests, wheel and sdist, eac
 
 clean:               ## remove all that was made here, .venv too
 	rm -rf .venv build dist runs examples/data tests/cpp/include tests/node/node_modules $(BROWSER)/node_modules $(BROWSER)/build
-	rm -rf $(PLAY)/node_modules $(VSCODE)/node_modules $(VSCODE)/dist $(VSCODE)/LICENSE
+	rm -rf $(BENCH)/node_modules $(PLAY)/node_modules $(VSCODE)/node_modules $(VSCODE)/dist $(VSCODE)/LICENSE $(VSCODE)/media/icon.svg
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -254,6 +266,10 @@ $(DIGITS): $(BROWSER)/digits.py | .venv/demo
 tests/cpp/include: tests/cpp/packages.txt
 	@echo "Fetching the headers of ONNX Runtime (350 kB)"
 	@tests/cpp/fetch.sh || echo "They can't be had here: the programs in C++ will be skipped"
+
+# What code-server would install by a script that runs those of its packages too; none of them is needed here.
+$(CODE)/node_modules: | $(BENCH)/node_modules
+	@test ! -d $(CODE) || npm --prefix $(CODE) install --silent --ignore-scripts --omit=dev --no-audit --no-fund
 
 %/node_modules: %/package.json
 	@if command -v npm > /dev/null; then \

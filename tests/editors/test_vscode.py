@@ -49,7 +49,7 @@ def test_it_packs() -> None:
     assert manifest["main"].removeprefix("./") in names
     assert names == {
         *("[Content_Types].xml", "extension.vsixmanifest", "package.json", "language-configuration.json"),
-        *("readme.md", "LICENSE.txt", "dist/extension.js", "media/picture.css", "media/picture.js"),
+        *("readme.md", "LICENSE.txt", "dist/extension.js", "media/icon.svg", "media/picture.css", "media/picture.js"),
         *("snippets/wsdl.json", "syntaxes/wsdl.tmLanguage.json"),
     }
     command = ["node", str(ROOT / "tests/editors/activate.cjs"), str(VSCODE / "dist/extension.js")]

@@ -163,7 +163,10 @@ def test_names_of_stored_tensors_are_told(editor: Editor, tmp_path: Path) -> Non
         "encoder.dense.weight → tower.dense.weight, encoder.dense.bias → tower.dense.bias",
     }
     assert {edit["annotationId"] for change in told["documentChanges"] for edit in change["edits"]} == {"stored"}
+    told = editor.messages[-1]
+    assert told.startswith("The rename changes the names of 3 stored tensors: files of weights")
     assert "changeAnnotations" not in renamed(editor, user, USER, "vector:", "v")
+    assert editor.messages[-1] is told
 
 
 def test_a_client_without_annotations_shows_a_message(tmp_path: Path) -> None:

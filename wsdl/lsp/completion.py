@@ -35,7 +35,9 @@ from wsdl.weights.open_source import open_source
 
 Kind = types.CompletionItemKind
 
-TRIGGERS = [".", '"', "/", ">"]  # of `|>`, of a path and of a file
+TRIGGERS = [".", '"', "/"]
+"""Of a path and of a file. Behind `|>` comes a space and then a word, which clients ask about by themselves; VS Code
+shows nothing for it if the answer about `>` comes later."""
 
 # The words that begin statements, with their nodes.
 _STATEMENTS: dict[str, type[tree.Node]] = {

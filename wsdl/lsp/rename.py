@@ -212,10 +212,10 @@ def _of_load(diagnostic: Diagnostic) -> str:
 def _workspace_edit(
     edits: Mapping[Source, Mapping[Span, str]], stored: Mapping[str, str], documents: Documents
 ) -> types.WorkspaceEdit:
-    """The edits. Where they change names in files of weights, the user confirms them, or is told if the client doesn't
-    ask."""
+    """The edits. Where they change names in files of weights, the user is told, and confirms them if the client asks:
+    VS Code then shows the reason only over the lines to be confirmed."""
     client = documents.client
-    if stored and not (client.takes_versions and client.takes_annotations):
+    if stored:
         annotation = _annotation(stored)
         documents.tell(f"The rename {annotation.label}: {annotation.description}")
     if not client.takes_versions:

@@ -8,6 +8,13 @@ import { Tasks, train } from "./tasks.js";
 
 let client;
 
+class Client extends LanguageClient {
+  /** That the server doesn't start is told once, by `restart`, which knows what to do about it. */
+  error(message, data, show = true) {
+    super.error(message, data, show && !this.starting);
+  }
+}
+
 export async function activate(context) {
   const picture = new Picture(context.extensionUri);
   context.subscriptions.push(
@@ -32,8 +39,9 @@ async function restart() {
   client = undefined;
   if (!vscode.workspace.isTrusted) return;
   const server = { command: command(), args: ["lsp"] };
-  client = new LanguageClient("wsdl", "WSDL", server, {
-    documentSelector: [{ language: "wsdl" }],
+  client = new Client("wsdl", "WSDL", server, {
+    documentSelector: ["file", "untitled"].map((scheme) => ({ scheme, language: "wsdl" })), // no previews and old versions
+    middleware: { provideCompletionItem },
     synchronize: { fileEvents: vscode.workspace.createFileSystemWatcher("**/*.{wsd,safetensors,npz}") },
   });
   client.registerFeature({
@@ -42,14 +50,27 @@ async function restart() {
     getState: () => ({ kind: "static" }),
     clear() {},
   });
+  client.starting = true;
   try {
     await client.start();
   } catch (error) {
-    const settings = "Open Settings";
-    const message = `\`${server.command} lsp\` doesn't start (${error.message}). It needs: pip install "wsdl[lsp]". If it is in a virtual environment, set wsdl.path.`;
-    if ((await vscode.window.showErrorMessage(message, settings)) === settings)
-      await vscode.commands.executeCommand("workbench.action.openSettings", "wsdl.path");
+    const [settings, log] = ["Open Settings", "Show Log"];
+    const message = `\`${server.command} lsp\` doesn't start (${error.message ?? error}). It needs: pip install "wsdl[lsp]". If it is in a virtual environment, set wsdl.path.`;
+    const chosen = await vscode.window.showErrorMessage(message, settings, log);
+    const which = vscode.workspace.workspaceFolders ? "openWorkspaceSettings" : "openSettings"; // those of the user lack it in a remote window
+    if (chosen === settings) await vscode.commands.executeCommand(`workbench.action.${which}`, "wsdl.path");
+    if (chosen === log) client.outputChannel.show();
+  } finally {
+    client.starting = false;
   }
+}
+
+/** A call whose arguments are to be filled in shows what they are. */
+async function provideCompletionItem(document, position, context, token, next) {
+  const proposed = await next(document, position, context, token);
+  for (const item of proposed?.items ?? proposed ?? [])
+    if (/\(\$/.test(item.insertText?.value)) item.command = { command: "editor.action.triggerParameterHints", title: "" };
+  return proposed;
 }
 
 /** The command of a code lens: lists the layers that share. */

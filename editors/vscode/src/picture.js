@@ -33,6 +33,7 @@ export class Picture {
       const options = { enableScripts: true, localResourceRoots: [media], retainContextWhenHidden: true };
       const column = { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true };
       this.panel = vscode.window.createWebviewPanel("wsdl.picture", "Picture", column, options);
+      this.panel.iconPath = vscode.Uri.joinPath(media, "icon.svg");
       this.panel.webview.html = this.page(media);
       this.panel.webview.onDidReceiveMessage((message) => this.receive(message));
       this.panel.onDidDispose(() => (this.panel = this.document = undefined));
