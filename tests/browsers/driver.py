@@ -171,17 +171,15 @@ class Page:
     def shot(self, file: Path) -> None:
         file.write_bytes(base64.b64decode(self._send("GET", "screenshot", {})))
 
-    def saved(self, selector: str) -> Path:
-        """The file that a click on a button saves."""
+    def saved(self, selector: str, name: str) -> Path:
+        """The file of a name that a click on a button saves, which is there before it is whole, beside another."""
         self.click(selector)
-        end = time.monotonic() + 30
-        while not (
-            files := [file for file in self._downloads.iterdir() if file.stat().st_size and file.suffix != ".part"]
-        ):
+        end, file = time.monotonic() + 30, self._downloads / name
+        while [*self._downloads.iterdir()] != [file] or not file.stat().st_size:
             if time.monotonic() > end:
-                raise TimeoutError(f"nothing was saved by {selector}")
+                raise TimeoutError(f"{name} isn't saved by {selector}")
             time.sleep(0.1)
-        return files[0]
+        return file
 
     def _act(self, kind: str, actions: Sequence[Mapping[str, Any]]) -> None:
         parameters = {"parameters": {"pointerType": "mouse"}} if kind == "pointer" else {}
