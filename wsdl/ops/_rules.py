@@ -158,13 +158,18 @@ def broadcast(*shapes: Sequence[Dim], argument: str = "b") -> tuple[Dim, ...]:
     result = tuple(shapes[0])
     for shape in shapes[1:]:
         rank = max(len(result), len(shape))
-        padded = [(Dim.of(1),) * (rank - len(s)) + tuple(s) for s in (result, shape)]
+        left, right = result, tuple(shape)
+        padded = [(Dim.of(1),) * (rank - len(s)) + s for s in (left, right)]
 
-        def what(axis: int, left: Sequence[Dim] = result, right: Sequence[Dim] = shape) -> str:
-            return f"the sizes along axis {axis} of {shape_text(left)} and {shape_text(right)} must be equal"
+        def size(axis: int, a: Dim, b: Dim, left: Sequence[Dim] = left, right: Sequence[Dim] = right) -> Dim:
+            if a is b or is_one(b):
+                return a
+            if is_one(a):
+                return b
+            what = f"the sizes along axis {axis} of {shape_text(left)} and {shape_text(right)} must be equal"
+            return agreed(a, b, what, argument)
 
-        pairs = zip(range(-rank, 0), *padded, strict=True)
-        result = tuple(a if a is b else common(a, b, what(axis), argument) for axis, a, b in pairs)
+        result = tuple(map(size, range(-rank, 0), *padded))
     return result
 
 
