@@ -112,10 +112,9 @@ def test_only_the_trainer_has_it(tmp_path: Path) -> None:
 
 @needs_layout
 def test_it_trains_as_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    program = wsdl.compile(TEXT)
-    ours = program.trainer()
+    ours = wsdl.compile(TEXT).trainer()
     monkeypatch.setattr("wsdl.runtime.channel_block.channel_block", lambda: 0)
-    other = program.trainer()
+    other = wsdl.compile(TEXT).trainer()
     assert DOMAIN not in domains(other.models.gradients.graph)
     rng = np.random.default_rng(0)
     for rows in (16, 7, 16, 1):
