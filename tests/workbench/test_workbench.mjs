@@ -4,7 +4,8 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { serve, Workbench } from "./workbench.mjs";
@@ -252,5 +253,21 @@ inWorkbench("a command that isn't there", { wsdl: "/nowhere/wsdl" }, (test) => {
     await w.shot("missing");
     await page.getByRole("button", { name: "Open Settings" }).click();
     await page.locator(".settings-editor", { hasText: "The command wsdl" }).waitFor();
+  });
+});
+
+const WITHOUT = path.join(mkdtempSync(path.join(tmpdir(), "wsdl-without-")), "wsdl");
+writeFileSync(WITHOUT, "#!/bin/sh\necho 'error[E0782]: the language server needs pygls' >&2\nexit 2\n", { mode: 0o755 });
+after(() => rmSync(path.dirname(WITHOUT), { recursive: true }));
+
+inWorkbench("a command without its language server", { wsdl: WITHOUT }, (test) => {
+  test("one message says it, and leads to the log", async (w, page) => {
+    await w.edit("lm.wsd");
+    const told = () => w.texts(".notification-toast .notification-list-item-message");
+    assert.match((await told())[0], /lsp` doesn't start/);
+    await page.waitForTimeout(1000);
+    assert.equal((await told()).length, 1);
+    await page.getByRole("button", { name: "Show Log" }).click();
+    await page.locator(".part.panel .monaco-select-box, .part.panel select").filter({ hasText: "WSDL" }).first().waitFor(); // empty without the native logger
   });
 });

@@ -7,6 +7,7 @@ import { Picture } from "./picture.js";
 import { Tasks, train } from "./tasks.js";
 
 let client;
+let log; // of all servers that are started; a client's own ends with it
 
 class Client extends LanguageClient {
   /** That the server doesn't start is told once, by `restart`, which knows what to do about it. */
@@ -17,6 +18,7 @@ class Client extends LanguageClient {
 
 export async function activate(context) {
   const picture = new Picture(context.extensionUri);
+  log = vscode.window.createOutputChannel("WSDL");
   context.subscriptions.push(
     vscode.commands.registerCommand("wsdl.showPicture", () => trusted() && picture.show()),
     vscode.commands.registerCommand("wsdl.train", () => trusted() && train()),
@@ -26,6 +28,7 @@ export async function activate(context) {
     vscode.workspace.onDidGrantWorkspaceTrust(restart),
     vscode.workspace.onDidChangeConfiguration((change) => change.affectsConfiguration("wsdl.path") && restart()),
     picture,
+    log,
   );
   await restart();
 }
@@ -42,6 +45,8 @@ async function restart() {
   client = new Client("wsdl", "WSDL", server, {
     documentSelector: ["file", "untitled"].map((scheme) => ({ scheme, language: "wsdl" })), // no previews and old versions
     middleware: { provideCompletionItem },
+    outputChannel: log,
+    initializationFailedHandler: () => false, // which tells nothing and doesn't try again
     synchronize: { fileEvents: vscode.workspace.createFileSystemWatcher("**/*.{wsd,safetensors,npz}") },
   });
   client.registerFeature({
@@ -54,12 +59,12 @@ async function restart() {
   try {
     await client.start();
   } catch (error) {
-    const [settings, log] = ["Open Settings", "Show Log"];
+    const [settings, shown] = ["Open Settings", "Show Log"];
     const message = `\`${server.command} lsp\` doesn't start (${error.message ?? error}). It needs: pip install "wsdl[lsp]". If it is in a virtual environment, set wsdl.path.`;
-    const chosen = await vscode.window.showErrorMessage(message, settings, log);
+    const chosen = await vscode.window.showErrorMessage(message, settings, shown);
     const which = vscode.workspace.workspaceFolders ? "openWorkspaceSettings" : "openSettings"; // those of the user lack it in a remote window
     if (chosen === settings) await vscode.commands.executeCommand(`workbench.action.${which}`, "wsdl.path");
-    if (chosen === log) client.outputChannel.show();
+    if (chosen === shown) log.show();
   } finally {
     client.starting = false;
   }
