@@ -23,7 +23,8 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from playground.imports import with_imports
-from wsdl.playground.session import Session
+from wsdl.lsp.documents import Documents
+from wsdl.playground.session import FOLDER
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -134,9 +135,10 @@ def examples() -> dict[str, list[dict[str, object]]]:
 
 
 def _has_findings(files: Mapping[str, str]) -> bool:
-    session = Session()
-    session.write(json.dumps(files))
-    return any(json.loads(session.check(next(iter(files))))["diagnostics"].values())
+    documents = Documents()
+    for name, text in files.items():
+        documents.put(FOLDER + name, text, None)
+    return any(document.examined.problems for document in documents)
 
 
 if __name__ == "__main__":

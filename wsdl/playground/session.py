@@ -39,7 +39,7 @@ from wsdl.lsp.refused import Refused
 from wsdl.lsp.rename import prepare_rename, rename
 from wsdl.lsp.signature_help import signature_help
 
-_FOLDER = "file:///program/"  # of all files; none is on a disk
+FOLDER = "file:///program/"  # of all files; none is on a disk
 _WHOLE = types.Range(types.Position(0, 0), types.Position(2**31 - 1, 0))
 
 
@@ -58,10 +58,10 @@ class Session:
             if _name(document.uri) not in texts:
                 self._documents.close(document.uri)
         for name, text in texts.items():
-            known = self._documents.get(_FOLDER + name)
+            known = self._documents.get(FOLDER + name)
             if known is None or known.source.text != text:
                 self._version += 1
-                self._documents.put(_FOLDER + name, text, self._version)
+                self._documents.put(FOLDER + name, text, self._version)
         return "null"
 
     def check(self, name: str) -> str:
@@ -202,13 +202,13 @@ class Session:
         return _or_refused(lambda: {"edits": _edits(rename(self._document(name), params)), "told": told})
 
     def _document(self, name: str) -> Document:
-        document = self._documents.get(_FOLDER + name)
+        document = self._documents.get(FOLDER + name)
         assert document is not None
         return document
 
 
 def _identifier(name: str) -> types.TextDocumentIdentifier:
-    return types.TextDocumentIdentifier(_FOLDER + name)
+    return types.TextDocumentIdentifier(FOLDER + name)
 
 
 def _place(name: str, line: int, character: int) -> tuple[types.TextDocumentIdentifier, types.Position]:
