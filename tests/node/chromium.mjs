@@ -16,7 +16,10 @@ export async function onPage(executablePath, url, use) {
     page.on("request", (request) => requests.push(request.url()));
     const broken = new Promise((_, reject) => {
       page.on("pageerror", reject);
-      page.on("requestfailed", (request) => reject(new Error(`${request.url()}: ${request.failure().errorText}`)));
+      page.on("requestfailed", (request) => {
+        const why = request.failure().errorText;
+        if (why !== "net::ERR_ABORTED") reject(new Error(`${request.url()}: ${why}`)); // as when the page is left
+      });
       page.on("response", (response) => {
         if (response.status() >= 400) reject(new Error(`${response.url()}: ${response.status()}`));
       });

@@ -8,7 +8,7 @@ const TWO = "model two(x: f32[n, 4]) -> f32[n, 4] {\n    return x |> relu\n}\n";
 const WRONG = TWO.replace("relu", "rellu");
 
 const seen = await onPage(chromium, url, async (page, requests) => {
-  page.setDefaultTimeout(15_000); // of a busy machine
+  page.setDefaultTimeout(90_000); // of a busy machine
   const began = Date.now();
   const checked = (severity) => page.waitForFunction((wanted) => {
       const { dataset, ariaBusy } = document.getElementById("state");
@@ -64,6 +64,7 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   seen.stale = await page.isVisible("#stale");
   await page.emulateMedia({ colorScheme: "dark" });
   seen.dark = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  await page.mouse.move(2, 2); // a tooltip about what is under the pointer may cover the text
   await page.locator(".cm-lintRange-error").first().hover();
   await page.waitForSelector(".cm-tooltip .cm-diagnosticAction");
   await page.screenshot({ path: `${folder}/dark.png` });
@@ -120,6 +121,7 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   await page.keyboard.type("\n}");
   await checked("good");
   seen.completed = await text();
+  await page.mouse.move(2, 2);
   await page.locator(".cm-line", { hasText: "Dense" }).getByText("Dense", { exact: true }).click({ modifiers: ["Control"] });
   await page.waitForSelector("#page[open]");
   seen.defined = [await page.textContent("#page-title"), await page.textContent("#page pre")];
@@ -190,6 +192,7 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   await checked("good");
 
   // Links: one that is taken, one that comes, ones that aren't whole or would be too long.
+  await page.evaluate(() => (document.getElementById("notice").textContent = ""));
   await page.click("#link");
   await said("link");
   seen.link = { notice: await page.textContent("#notice"), ...(await page.evaluate(() => ({ hash: location.hash, href: location.href }))), text: await text() };
