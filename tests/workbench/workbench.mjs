@@ -41,7 +41,7 @@ export async function serve({ vsix, wsdl, files, settings = {}, trusted = true }
   const env = { ...process.env, HOME: home, PATH: `${path.dirname(node)}:${process.env.PATH}` };
   execFileSync(node, [SERVER, ...kept, "--install-extension", vsix], { env, stdio: ["ignore", "ignore", "pipe"] });
   const quiet = ["--auth", "none", "--disable-telemetry", "--disable-update-check", ...(trusted ? ["--disable-workspace-trust"] : [])];
-  const server = spawn(node, [SERVER, ...kept, ...quiet, "--bind-addr", "127.0.0.1:0"], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const server = spawn(node, [SERVER, ...kept, ...quiet, "--bind-addr", "127.0.0.1:0"], { env, stdio: ["ignore", "pipe", "pipe"], detached: true });
   const address = await new Promise((resolve, reject) => {
     let said = "";
     for (const stream of [server.stdout, server.stderr])
@@ -54,7 +54,7 @@ export async function serve({ vsix, wsdl, files, settings = {}, trusted = true }
   });
   const close = async () => {
     server.removeAllListeners("exit");
-    await new Promise((resolve) => server.on("exit", resolve) && server.kill());
+    await new Promise((resolve) => server.on("exit", resolve) && process.kill(-server.pid)); // with the processes that it started
     rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   };
   return { address, folder, close };
