@@ -148,6 +148,13 @@ export function showChecked(view, { diagnostics, hints, lenses }, fix) {
   view.dispatch({ effects: setNotes.of(notes(doc, { hints, lenses })) });
 }
 
+/** Keeps the cursor in view where a change beside the editor makes it lower. */
+export function withCursorInView(view, change) {
+  const height = view.dom.clientHeight;
+  change();
+  if (view.hasFocus && view.dom.clientHeight < height) view.dispatch({ effects: EditorView.scrollIntoView(view.state.selection.main.head) });
+}
+
 /** Lights ranges of the text. */
 export function showLights(view, ranges) {
   const doc = view.state.doc;

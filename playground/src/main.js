@@ -2,7 +2,7 @@
 
 import { startCompiler } from "./compiler.js";
 import { completing } from "./completion.js";
-import { createEditor, showChecked, showLights } from "./editor.js";
+import { createEditor, showChecked, showLights, withCursorInView } from "./editor.js";
 import { areFiles, filesIn } from "./files.js";
 import { LONGEST, filesIn as filesInLink, linkTo } from "./link.js";
 import { colored, element, rendered } from "./markdown.js";
@@ -93,7 +93,7 @@ function show(answer, took) {
   checked = answer;
   $("state").ariaBusy = "false";
   showChecked(view, { ...answer, diagnostics: answer.diagnostics[files.current()] }, fix);
-  showProblems($("problems"), answer.diagnostics, files.current(), { go, fix, explain });
+  withCursorInView(view, () => showProblems($("problems"), answer.diagnostics, files.current(), { go, fix, explain }));
   const counted = [1, 2, 3].map((severity) => Object.values(answer.diagnostics).flat().filter((d) => d.severity === severity).length);
   const named = counted.map((n, i) => n && `${n} ${["error", "warning", "note"][i]}${n > 1 ? "s" : ""}`).filter(Boolean);
   const severity = counted[0] ? "error" : counted[1] ? "warning" : "good";

@@ -61,6 +61,10 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   await checked("error");
   await page.waitForSelector("#problems li");
   seen.problem = { state: await state(), list: await all("#problems .message"), fixes: await all("#problems .fix") };
+  await page.waitForFunction(() => {
+    const bottom = (selector) => document.querySelector(selector).getBoundingClientRect().bottom;
+    return bottom(".cm-cursor-primary") <= bottom("#editor"); // though the list of problems has come below it
+  });
   seen.stale = await page.isVisible("#stale");
   await page.emulateMedia({ colorScheme: "dark" });
   seen.dark = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
