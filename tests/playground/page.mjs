@@ -57,6 +57,7 @@ const seen = await onPage(chromium, url, async (page, requests) => {
 
   // Break it, and mend it by the quick fix.
   const good = await text();
+  await page.setViewportSize({ width: 1280, height: 560 });
   await replace(good + WRONG);
   await checked("error");
   await page.waitForSelector("#problems li");
@@ -65,6 +66,7 @@ const seen = await onPage(chromium, url, async (page, requests) => {
     const bottom = (selector) => document.querySelector(selector).getBoundingClientRect().bottom;
     return bottom(".cm-cursor-primary") <= bottom("#editor"); // though the list of problems has come below it
   });
+  await page.setViewportSize({ width: 1280, height: 880 });
   seen.stale = await page.isVisible("#stale");
   await page.emulateMedia({ colorScheme: "dark" });
   seen.dark = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
