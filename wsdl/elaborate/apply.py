@@ -21,7 +21,9 @@ from wsdl.elaborate.items import (
     has_poison,
     one_of_results,
 )
+from wsdl.elaborate.journal import Named, Used
 from wsdl.elaborate.layers import signature as configured
+from wsdl.elaborate.replay import Outcome, repeated_or
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.results import applied, as_tensor, assumed, finish
 from wsdl.elaborate.signatures import Signature
@@ -56,33 +58,36 @@ def apply(layer: Layer, arguments: list[ArgumentValue], span: Span, context: Con
         context.refuse_nesting()
         raise TooMuch
     dtype = _float_dtype(block, inputs) or "f32"
+    outcome = repeated_or(lambda: _run(layer, inputs, dtype, use, context), layer, inputs, dtype, use, context)
+    if outcome is None:
+        return POISON
+    context.where.matching = None
+    for result in outcome.values:
+        if not span.source.is_standard:
+            context.note(Named(result, Origin(_called(layer), span)))
+        elif not layer.call_span.source.is_standard:
+            context.note(Named(result, layer.call_span))
+    return outcome.item
+
+
+def _run(layer: Layer, inputs: dict[str, ArgumentValue], dtype: DType, use: Use, context: Context) -> Outcome | None:
+    """Run the body of a layer; `None` after reporting an error."""
+    block = layer.block
     frame = Frame(layer, layer.definition.scope, {**layer.configuration}, dtype, checks=[])
     signature = Signature(frame, context)
     fits = bind(block, inputs, signature)
     context.where.matching = None
     if not fits:
         layer.module.doubtful = True
-        return POISON
+        return None
     use.application = Application(layer.module.path, context.where.application, block.span.source.is_standard)
     use.dtype, use.inputs = dtype, {name: argument.span for name, argument in inputs.items()}
-    context.where.uses.append(use)
-    if context.mode.again:
-        layer.module.is_trained = True
-    else:
-        layer.module.uses.append(span)
-        layer.module.ways.append(context.where.way())
+    context.where.enter(use)
+    context.note(Used(layer.module, use.span, context.where.way()))
     run(block.body, frame, context)
     results = finish(frame, signature, block.outputs, f"`{block.name.text}`", context)
     context.where.uses.pop()
-    if results is None:
-        return POISON
-    origins = context.builder.origins
-    for result in results:
-        if not span.source.is_standard:
-            origins.named.setdefault(result, Origin(_called(layer), span))
-        elif not layer.call_span.source.is_standard:
-            origins.handed_over.setdefault(result, layer.call_span)
-    return applied(block.outputs, frame, results)
+    return None if results is None else Outcome(applied(block.outputs, frame, results), results)
 
 
 def bind(node: tree.Block | tree.Model, inputs: dict[str, ArgumentValue], signature: Signature) -> bool:

@@ -6,6 +6,7 @@ from wsdl.diagnostics import Label
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, Frame, Item, Results, describe, has_poison
+from wsdl.elaborate.journal import Bound, Called
 from wsdl.elaborate.names import constant_of
 from wsdl.elaborate.results import exchanged
 from wsdl.ir.graph import Binding, Value
@@ -25,10 +26,12 @@ def assign(targets: tuple[tree.Name, ...], items: list[Item], frame: Frame, cont
 
 
 def _record(name: str, target: tree.Name, value: Value, frame: Frame, context: Context) -> None:
+    if value.name:
+        context.note(Called(value, name))  # another application may get a value without a name
     value.name = value.name or name
     if not target.span.source.is_standard and not context.mode.again:
-        frame.layer.module.tensors.setdefault(name, target.span)
-        context.program.bindings.append(Binding(frame.layer.module.path, name, value, target.span))
+        module = frame.layer.module
+        context.note(Bound(Binding(module.path, name, value, target.span), module))
 
 
 # -- names -------------------------------------------------------------------------------------------------------------

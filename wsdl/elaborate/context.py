@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.graph_builder import GraphBuilder
 from wsdl.elaborate.items import ArgumentValue, Frame, Item, Layer
+from wsdl.elaborate.journal import Event
 from wsdl.elaborate.program_builder import FileRequests, ProgramBuilder
 from wsdl.elaborate.report import Budget, Report, TooMuch
 from wsdl.elaborate.scopes import Definition
@@ -19,6 +20,10 @@ from wsdl.ir.requests import CopyRequest, FreezeRequest, GroupRequest, LimitRequ
 from wsdl.ir.training import AuxiliaryLoss, Carry, LossWeight, Optimizer, Schedule
 from wsdl.ir.ways import Part, WayMember, WayRequest
 from wsdl.syntax import tree
+
+if TYPE_CHECKING:
+    from wsdl.elaborate.alike import Key
+    from wsdl.elaborate.replay import Record
 
 Request: TypeAlias = GroupRequest | WayRequest | FreezeRequest | LimitRequest | LoadRequest | CopyRequest
 
@@ -111,6 +116,7 @@ class Context:
     groups     the `share`s that were recorded, in the same way
     of_imported the layers and parameters of imported files that the program has, by name
     models     the layers of the models, once all their bodies have run
+    records    applications of layers, to repeat for those that are alike
     """
 
     def __init__(
@@ -129,6 +135,12 @@ class Context:
         self.groups: set[object] = set()
         self.of_imported: dict[str, Definition] = {}
         self.models: Mapping[str, Layer] = {}
+        self.records: dict[Key, Record] = {}
+
+    def note(self, event: Event) -> None:
+        """Let an event happen, and note it in the journal of the graph."""
+        event.happen(self)
+        self.builder.journal.append(event)
 
     def request(self, request: Request | None) -> None:
         """Record a request about parameters, for the passes that look up its paths."""

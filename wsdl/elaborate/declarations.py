@@ -14,6 +14,7 @@ from wsdl.elaborate.context import Context
 from wsdl.elaborate.control import elements_of
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, Frame, Item, Layer, Partial, Recipe, as_int, describe, has_poison
+from wsdl.elaborate.journal import Declared, Size, told
 from wsdl.elaborate.kinds import FLOAT, Misfit
 from wsdl.elaborate.layers import call_with_needed, keep_alias, make_layer, recipe_or_item
 from wsdl.elaborate.scopes import Definition
@@ -191,11 +192,13 @@ def declare_parameter(node: tree.Parameter, frame: Frame, context: Context) -> S
         frame.layer.module.doubtful = True
         return None
     if name not in slots:
-        context.budget.count(node.span, 3)  # also for its path, its initial value and its readers
+        context.budget.create(node.span, 3)  # also for its path, its initial value and its readers
         made = initializer(node, type_, frame, context)
         call = _call_by_user(context, node)
-        story = _story(node, call, frame, context)
-        slots[name] = Slot(frame.layer.below(name), type_, node.kind, made, node.span, call, node.name.span, story)
+        written, sizes = f"`{name}` is [{', '.join(d.span.text for d in node.type.dims)}]", _sizes(node, frame)
+        story = told(written, sizes, call, context)
+        slot = Slot(frame.layer.below(name), type_, node.kind, made, node.span, call, node.name.span, story)
+        context.note(Declared(slot, frame.layer.module, written, sizes))
     slot = slots[name]
     if slot.sizes != type_.sizes or slot.type.dtype != type_.dtype:
         _report_refit(slot, type_, frame, context)
@@ -226,18 +229,14 @@ def _call_by_user(context: Context, node: tree.Parameter) -> Span:
     return next((span for span in calls if not span.source.is_standard), calls[0])
 
 
-def _story(node: tree.Parameter, call: Span, frame: Frame, context: Context) -> str:
-    """The origin of a shape: "`weight` is [units, d]: units = 784, d = 64 from `encode` (line 5)"."""
-    values: dict[str, str] = {}
+def _sizes(node: tree.Parameter, frame: Frame) -> list[Size]:
+    """The dimensions in the type of a parameter that are names of integers."""
+    sizes: list[Size] = []
     for dim in node.type.dims:
-        if isinstance(dim, tree.Name):
-            value = frame.names.get(dim.text)
-            number = as_int(value) if value is not None else None
-            if number is not None:
-                source = frame.sources.get(dim.text)
-                values[dim.text] = f"{number}{context.builder.origin(source, number, call) if source else ''}"
-    written = f"`{node.name.text}` is [{', '.join(d.span.text for d in node.type.dims)}]"
-    return f"{written}: {', '.join(f'{n} = {v}' for n, v in values.items())}" if values else written
+        number = as_int(frame.names[dim.text]) if isinstance(dim, tree.Name) and dim.text in frame.names else None
+        if isinstance(dim, tree.Name) and number is not None:
+            sizes.append(Size(dim.text, number, frame.sources.get(dim.text)))
+    return sizes
 
 
 def _report_run_time_shape(node: tree.Parameter, type_: TensorType, context: Context) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from wsdl.diagnostics import limits
 from wsdl.diagnostics.span import Span
+from wsdl.elaborate.journal import Event, Read
 from wsdl.elaborate.report import Budget, Report, TooMuch
 from wsdl.elaborate.where import Where
 from wsdl.ir.dims import Dim
@@ -14,6 +16,7 @@ from wsdl.ir.graph import Application, Attribute, Graph, Node, Operand, Slot, Va
 from wsdl.ir.origins import Origins
 from wsdl.ir.training import SEED, STEP, AuxiliaryLoss, Update
 from wsdl.ir.types import DType, TensorType, same_type
+from wsdl.ops.build import Build
 from wsdl.syntax import tree
 
 
@@ -44,6 +47,8 @@ class GraphBuilder:
     step_numbers: dict[Graph, Value] = field(default_factory=dict)
     weights_are_constants: bool = False  # in a use of `frozen(layer)`, in training
     constants: dict[Value, Value] = field(default_factory=dict)  # the values of slots in such uses
+    journal: list[Event] = field(default_factory=list)  # what else bodies did
+    unrepeatable: int = 0  # statements so far that do something else in another run of their body
 
     # -- nodes ---------------------------------------------------------------------------------------------------------
 
@@ -66,6 +71,15 @@ class GraphBuilder:
         self.graphs[-1].nodes.append(node)
         self.origins.producers.update(dict.fromkeys(results, node))
         return results
+
+    @contextmanager
+    def build(self, span: Span) -> Iterator[Build]:
+        """Appends to the innermost graph what an operation consists of."""
+        *enclosing, graph = self.graphs
+        before, where = len(graph.nodes), self.where
+        yield Build(graph, where.path, where.place(span), tuple(where.steps), enclosing=enclosing)
+        for node in graph.nodes[before:]:
+            node.application = where.application
 
     def _refuse_beyond(self, results: Sequence[Value], size: Attribute, span: Span) -> None:
         """Raises `TooMuch` if a dimension of a result, or a size, exceeds the limit."""
@@ -105,8 +119,9 @@ class GraphBuilder:
             self.graphs[0].nodes.append(node)
             self.parameters[slot.path] = value
             self.slots[value] = slot
-        self.naming.setdefault(slot.path, set()).add(self.where.application)
-        value = self.parameters[slot.path]
+        value, application = self.parameters[slot.path], self.where.application
+        self.naming.setdefault(slot.path, set()).add(application)
+        self.journal.append(Read(slot, application, value))
         return self._constant(value, slot) if self.weights_are_constants and slot.kind == "param" else value
 
     def _constant(self, value: Value, slot: Slot) -> Value:

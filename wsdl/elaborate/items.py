@@ -37,6 +37,7 @@ class Layer:
     inline: dict[tuple[tree.Call, tuple[int, ...]], Layer] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)  # the names of its children, including future ones
     counted: dict[str, int] = field(default_factory=dict)  # the last suffix of a duplicate name
+    repeats: tuple[Layer, int] | None = None  # the layer whose first application was repeated for this, and its size
 
     @property
     def name(self) -> str:

@@ -141,7 +141,7 @@ def make_layer(
     """An instance of a block, configured by the arguments of `call`."""
     block = definition.node
     assert isinstance(block, tree.Block)
-    context.budget.count(call.span)
+    context.budget.create(call.span)
     context.budget.depth += 1
     if context.budget.depth > limits.NESTING:
         context.error(

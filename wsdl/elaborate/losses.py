@@ -48,6 +48,7 @@ def auxiliary_loss(node: tree.Loss, frame: Frame, context: Context) -> None:
     """Keep a loss of the body of a block or a model, where its graph is that of a training or of a formula."""
     assert node.name is not None, "the parser lets a loss without a name stand in a `train` only"
     losses, graph = context.builder.losses, context.builder.graphs[-1]
+    context.builder.unrepeatable += 1
     before = len(graph.nodes)
     value = _checked(ArgumentValue(node.name, evaluate(node.value, frame, context), node.value.span), "loss", context)
     if losses is None:

@@ -23,7 +23,6 @@ from wsdl.ir.types import DType, TensorType, holds
 from wsdl.ops import OPERATIONS
 from wsdl.ops._define import Operation, Parameter
 from wsdl.ops._errors import OpError, collecting_assumptions
-from wsdl.ops.build import Build
 
 
 def call_operation(name: str, arguments: list[ArgumentValue], span: Span, context: Context, sign: str = "") -> Item:
@@ -97,14 +96,8 @@ def _expanded(
     if operation.rules.expand is None:
         return None
     names = [p.name for p in operation.operands]
-    *enclosing, graph = context.builder.graphs
-    before = len(graph.nodes)
-    steps = tuple(context.where.steps)
-    build = Build(graph, context.where.path, context.where.place(span), steps, enclosing=enclosing)
-    results = operation.expand(build, **dict(zip(names, values, strict=True)), **attributes)
-    for node in graph.nodes[before:]:
-        node.application = context.where.application
-    return results
+    with context.builder.build(span) as build:
+        return operation.expand(build, **dict(zip(names, values, strict=True)), **attributes)
 
 
 def note_check(left: Dim, right: Dim, span: Span, why: str, context: Context) -> None:

@@ -11,6 +11,7 @@ from wsdl.diagnostics import Label
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, as_dim, describe, has_poison, one_of_results
+from wsdl.elaborate.journal import Divided
 from wsdl.elaborate.lists import of_lists
 from wsdl.elaborate.operations import call_operation
 from wsdl.elaborate.report import Remainder
@@ -128,7 +129,7 @@ def _too_large(node: tree.Binary, context: Context) -> Item:
 def _remember_rest(node: tree.Binary, left: int, right: int, context: Context) -> None:
     """Record a division with a remainder, which is often the cause of a later shape error."""
     story = f"{left} // {right}, which leaves a remainder of {left % right}"
-    context.report.remainders.append(Remainder(node.span, node.right.span, story, context.where.path))
+    context.note(Divided(Remainder(node.span, node.right.span, story, context.where.path)))
 
 
 def _on_sizes(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:

@@ -13,6 +13,7 @@ from wsdl.elaborate.context import Context
 from wsdl.elaborate.elsewhere import ELSEWHERE, WRITTEN
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, Results, describe, has_poison
+from wsdl.elaborate.journal import Meant
 from wsdl.elaborate.operations import call_operation
 from wsdl.elaborate.sizes import simplest
 from wsdl.ir.graph import Value
@@ -80,7 +81,7 @@ def _part_of(layer: Layer, node: tree.Field, context: Context) -> Item:
     if not node.span.source.is_standard and isinstance(definition, tree.Block | tree.Model):
         context.references.add(node.name.span, bound_names(definition.body).get(name))
     if name in layer.module.slots:
-        context.references.add_slots(node.name.span, [layer.module.slots[name].path])
+        context.note(Meant(node.name.span, layer.module.slots[name].path))
         return context.builder.parameter(layer.module.slots[name])
     if name in layer.declared:
         return layer.declared[name]

@@ -7,11 +7,11 @@ from hashlib import sha256
 
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.context import Context
+from wsdl.elaborate.journal import Placed
 from wsdl.ir.graph import Attribute, Value
 from wsdl.ir.types import TensorType
 from wsdl.ops._define import Operation
 from wsdl.ops._rules import axes_of
-from wsdl.ops.build import Build
 
 NUMBER = TensorType.of("i64")
 FACTOR = 0x5851F42D4C957F2D  # Knuth's multiplier for linear congruential generators: separates the steps of a scan
@@ -49,8 +49,8 @@ def draw(
     context.mode.depends_on_training |= context.mode.again
     place = _place(span, context, operation.name)
     step = context.builder.step() if context.mode.again and context.mode.training else _number(0, span, context)
-    build = Build(context.builder.graphs[-1], context.where.path, context.where.place(span), tuple(context.where.steps))
-    result: Value = operation.draw(build, seed or context.builder.seed(), step, place, **attributes)
+    with context.builder.build(span) as build:
+        result: Value = operation.draw(build, seed or context.builder.seed(), step, place, **attributes)
     return result
 
 
@@ -60,15 +60,21 @@ def _place(span: Span, context: Context, operation: str = "") -> Value:
 
     So adding a layer elsewhere changes none of its numbers. Inside of scans it is combined with the number of the step.
     """
-    path, drawn = context.where.path, context.builder.drawn
-    count = drawn[path, operation] = drawn.get((path, operation), 0) + 1
-    parts = [path, *filter(None, (operation, context.mode.trained)), str(count)]
-    digest = sha256("\0".join(parts).encode()).digest()
-    place = _number(int.from_bytes(digest[:8], "little", signed=True), span, context)
+    path = context.where.path
+    place = _number(number_of_place(path, operation, context), span, context)
+    context.note(Placed(place, path, operation))
     for body in context.builder.graphs[1:]:
         place = context.builder.node("add", [place, context.builder.step_of(body)], {}, [NUMBER], span)[0]
         place = context.builder.node("mul", [place, _number(FACTOR, span, context)], {}, [NUMBER], span)[0]
     return place
+
+
+def number_of_place(path: str, operation: str, context: Context) -> int:
+    """That of the next operation in the layer `path`, which this counts."""
+    drawn = context.builder.drawn
+    count = drawn[path, operation] = drawn.get((path, operation), 0) + 1
+    parts = [path, *filter(None, (operation, context.mode.trained)), str(count)]
+    return int.from_bytes(sha256("\0".join(parts).encode()).digest()[:8], "little", signed=True)
 
 
 def _number(number: int, span: Span, context: Context) -> Value:

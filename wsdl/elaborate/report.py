@@ -106,7 +106,13 @@ class Budget:
 
     report: Report
     done: int = 0
+    created: int = 0  # of these, layers and parameters
     depth: int = 0  # of layers that are being created inside each other
+
+    def create(self, span: Span, more: int = 1) -> None:
+        """Count a layer or a parameter."""
+        self.created += more
+        self.count(span, more)
 
     def count(self, span: Span, more: int = 1) -> None:
         """Count operations, layers or iterations; raises `TooMuch` beyond the limit."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.context import Context
+from wsdl.elaborate.journal import Updated
 from wsdl.ir.dims import is_part
 from wsdl.ir.graph import Attribute, Operand, Value
 
@@ -34,6 +35,5 @@ def normalize_by_batch(
     for old, latest in zip(statistics, new, strict=True):
         path = paths.get(old)
         if path is not None and len(context.builder.graphs) == 1:
-            context.builder.parameters[path] = latest
-            context.builder.updated[path] = latest
+            context.note(Updated(path, latest))
     return [y]

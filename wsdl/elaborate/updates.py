@@ -29,6 +29,7 @@ from wsdl.syntax import tree
 
 def update(node: tree.Update, frame: Frame, context: Context) -> None:
     """Keep an update, once for each slot that it writes; one of a block once for each application."""
+    context.builder.unrepeatable += 1
     if not context.mode.training:
         return  # neither the compiled model nor an evaluation changes anything
     if not context.mode.again:  # a formula, which is the same in training

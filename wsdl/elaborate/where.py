@@ -41,6 +41,12 @@ class Where:
     matching: Use | None = None
     steps: list[Repetition] = field(default_factory=list)
     loops: int = 0  # the number of executed `for`s
+    deepest: int = 0  # the greatest length of `uses` since it was last set
+
+    def enter(self, use: Use) -> None:
+        """The body of a layer begins."""
+        self.uses.append(use)
+        self.deepest = max(self.deepest, len(self.uses))
 
     @property
     def path(self) -> str:
