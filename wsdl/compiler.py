@@ -23,6 +23,7 @@ from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate import elaborate
 from wsdl.elaborate.check_dims import check_dims
 from wsdl.elaborate.check_file_names import check_file_names
+from wsdl.elaborate.replay import Memory
 from wsdl.elaborate.resolve import resolve
 from wsdl.ir.graph import Lowered
 from wsdl.ir.stages import BASE, Checked, Storage
@@ -57,9 +58,11 @@ def check(
     problems: Problems,
     options: SourceOptions = SourceOptions(),
     read: Callable[[str], Source | None] = read_import,
+    memory: Memory | None = None,
 ) -> Checked:
     """The checked program of a source, as far as it has no errors; diagnostics go to `problems`. Paths are resolved by
-    `store`. `read` returns the source of an imported file, or `None` if there is none."""
+    `store`. `read` returns the source of an imported file, or `None` if there is none; `memory` makes the check of the
+    next version of a text faster."""
     sources = {Path(source.path).name: source}
 
     def reading(path: str) -> Source | None:
@@ -71,7 +74,7 @@ def check(
     scope = resolve(source, problems, reading, options.import_root)
     if not problems.errors:
         check_dims(scope, options.dims, problems)
-    program = replace(elaborate(scope, problems, options.dims), sources=sources)
+    program = replace(elaborate(scope, problems, options.dims, memory), sources=sources)
     check_file_names(scope, program, problems)
     return program if problems.errors else count_reads(program)
 

@@ -11,6 +11,7 @@ from wsdl.api.sources import source_of
 from wsdl.compiler import SourceOptions
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.diagnostics.span import Source
+from wsdl.elaborate.replay import Memory
 from wsdl.ir.stages import Checked, Storage
 from wsdl.options import DIMS, NAME, PATH, Optional, takes
 from wsdl.syntax.read import read_import
@@ -45,10 +46,11 @@ def examine(
     import_root: str | None = None,
     variant: str | None = None,
     read: Callable[[str], Source | None] = read_import,
+    memory: Memory | None = None,
 ) -> Examined:
     """Check a file with all of its variants or one `variant`. `read` returns the source of an imported file, or `None`
-    if there is none."""
-    examined = _examined(path_or_source, dims, import_root, variant, read)
+    if there is none. `memory`, the same one for each version of a text, makes the next check faster."""
+    examined = _examined(path_or_source, dims, import_root, variant, read, memory)
     if examined.program is not None and variant is None:
         compiler.check_variants(examined.program, examined.problems)
     return examined
@@ -60,10 +62,13 @@ def _examined(
     import_root: str | None,
     variant: str | None,
     read: Callable[[str], Source | None] = read_import,
+    memory: Memory | None = None,
 ) -> Examined:
     problems = Problems()
     try:
-        program = compiler.check(source_of(path_or_source), problems, SourceOptions(dims or {}, import_root), read)
+        program = compiler.check(
+            source_of(path_or_source), problems, SourceOptions(dims or {}, import_root), read, memory
+        )
         program = compiler.with_variant(program, variant, problems)
         storage = compiler.store(program, problems)
         if storage is not None:

@@ -25,6 +25,7 @@ from wsdl.elaborate.items import Frame, Layer
 from wsdl.elaborate.meanings import MEANINGS
 from wsdl.elaborate.models import elaborate_model
 from wsdl.elaborate.program_builder import ProgramBuilder
+from wsdl.elaborate.replay import Memory
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.scopes import Definition, FileScope
 from wsdl.ir.dims import TooLong
@@ -33,13 +34,16 @@ from wsdl.ir.stages import Checked
 from wsdl.syntax import tree
 
 
-def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | None = None) -> Checked:
+def elaborate(
+    scope: FileScope, problems: Problems, dims: Mapping[str, int] | None = None, memory: Memory | None = None
+) -> Checked:
     """The program of a file: the graph of each model, the layers with their slots, and the requests about these.
 
-    `dims` fixes dynamic dimensions.
+    `dims` fixes dynamic dimensions; `memory` has what earlier elaborations came to.
     """
     draft = ProgramBuilder(references=scope.references, doubtful=scope.is_partial)
     context = Context(draft, MEANINGS, dims or {}, _root(scope), problems)
+    context.memory = memory
     try:
         _file(scope, context)
         models = {definition.name: elaborate_model(definition, context) for definition in scope.models()}

@@ -28,6 +28,10 @@ class Key(NamedTuple):
     again: bool
     training: bool
 
+    def next(self, size: int) -> Key:
+        """That of the next application of its layer, which has this size by now."""
+        return self._replace(layer=((self.layer, self.inputs, self.dtype), size))
+
 
 class _Incomparable(Exception):
     """A part of an application that is equal to nothing else."""
@@ -39,7 +43,7 @@ def key_of(layer: Layer, inputs: Mapping[str, ArgumentValue], dtype: DType, cont
     if context.builder.weights_are_constants or mode.way is not None:
         return None
     try:
-        who = _alike(layer, layer) if is_new(layer) else first_like(layer)
+        who = _alike(layer, layer) if is_new(layer) else _as_it_is(layer)
         types = _types([argument.item for argument in inputs.values()], context)
         return Key(who, types, dtype, mode.again, mode.training)
     except _Incomparable:
@@ -52,13 +56,9 @@ def is_new(layer: Layer) -> bool:
     return not (module.uses or module.is_trained or module.slots)
 
 
-def first_like(layer: Layer) -> Layer:
-    """The layer whose first application was repeated for this one; itself if there is none, or if one of them has got
-    more layers or parameters since."""
-    if layer.repeats is None:
-        return layer
-    first, size = layer.repeats
-    return first if size_of(first.module) == size_of(layer.module) == size else layer
+def _as_it_is(layer: Layer) -> Hashable:
+    """A key of a layer whose body has run: that of its first application, unless more was created in it since."""
+    return layer.alike if layer.alike is not None and layer.alike[1] == size_of(layer.module) else layer
 
 
 def size_of(module: Module) -> int:
@@ -98,6 +98,19 @@ def _names(recipe: Recipe, root: Layer) -> Hashable:
     frame: Frame = recipe.frame
     read = {name.text for argument in recipe.call.arguments for name in names_of(argument.value)}
     return tuple((name, _alike(frame.names[name], root)) for name in sorted(read & frame.names.keys()))
+
+
+def is_lasting(layer: Layer) -> bool:
+    """Whether the same key may occur in another elaboration: nothing of a user's file is in it."""
+    return layer.block.span.source.is_standard and all(map(_lasts, layer.configuration.values()))
+
+
+def _lasts(item: Item) -> bool:
+    if isinstance(item, list):
+        return all(map(_lasts, item))
+    if isinstance(item, Recipe):
+        return item.call.span.source.is_standard and all(map(_lasts, item.frame.names.values()))
+    return not isinstance(item, Layer | Partial | Definition | Value)
 
 
 def _is_inside(layer: Layer, root: Layer) -> bool:

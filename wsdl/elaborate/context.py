@@ -23,7 +23,7 @@ from wsdl.syntax import tree
 
 if TYPE_CHECKING:
     from wsdl.elaborate.alike import Key
-    from wsdl.elaborate.replay import Record
+    from wsdl.elaborate.replay import Memory, Record
 
 Request: TypeAlias = GroupRequest | WayRequest | FreezeRequest | LimitRequest | LoadRequest | CopyRequest
 
@@ -117,6 +117,7 @@ class Context:
     of_imported the layers and parameters of imported files that the program has, by name
     models     the layers of the models, once all their bodies have run
     records    applications of layers, to repeat for those that are alike
+    memory     those of earlier elaborations
     """
 
     def __init__(
@@ -136,6 +137,7 @@ class Context:
         self.of_imported: dict[str, Definition] = {}
         self.models: Mapping[str, Layer] = {}
         self.records: dict[Key, Record] = {}
+        self.memory: Memory | None = None
 
     def note(self, event: Event) -> None:
         """Let an event happen, and note it in the journal of the graph."""

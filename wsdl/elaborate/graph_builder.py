@@ -121,7 +121,7 @@ class GraphBuilder:
             self.slots[value] = slot
         value, application = self.parameters[slot.path], self.where.application
         self.naming.setdefault(slot.path, set()).add(application)
-        self.journal.append(Read(slot, application, value))
+        self.journal.append(Read(slot, application, value, value in self.slots))
         return self._constant(value, slot) if self.weights_are_constants and slot.kind == "param" else value
 
     def _constant(self, value: Value, slot: Slot) -> Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -37,7 +37,7 @@ class Layer:
     inline: dict[tuple[tree.Call, tuple[int, ...]], Layer] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)  # the names of its children, including future ones
     counted: dict[str, int] = field(default_factory=dict)  # the last suffix of a duplicate name
-    repeats: tuple[Layer, int] | None = None  # the layer whose first application was repeated for this, and its size
+    alike: tuple[Hashable, int] | None = None  # equal for layers with the same first application; its size after that
 
     @property
     def name(self) -> str:

@@ -138,15 +138,16 @@ class Read(NamedTuple):
     slot: Slot
     application: Application | None
     value: Value
+    is_own: bool  # the node of the slot, not what an update made of it
 
     def happen(self, context: Context) -> None:
         context.builder.naming.setdefault(self.slot.path, set()).add(self.application)
 
     def moved(self, move: Move) -> Event:
         slot, value = move.slot(self.slot), move.value(self.value)
-        if self.value in move.record.builder.slots:
+        if self.is_own:
             move.context.builder.slots[value] = slot
-        return Read(slot, move.application(self.application), value)
+        return Read(slot, move.application(self.application), value, self.is_own)
 
 
 class Updated(NamedTuple):

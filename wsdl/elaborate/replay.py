@@ -10,15 +10,14 @@ run again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
 from wsdl.diagnostics import limits
 from wsdl.diagnostics.span import Span
-from wsdl.elaborate.alike import Key, is_new, key_of, size_of
+from wsdl.elaborate.alike import Key, is_lasting, is_new, key_of, size_of
 from wsdl.elaborate.context import Context
-from wsdl.elaborate.graph_builder import GraphBuilder
 from wsdl.elaborate.growth import Growth
 from wsdl.elaborate.items import ArgumentValue, Item, Layer, Results
 from wsdl.elaborate.journal import Event, Placed, Read, Used
@@ -27,6 +26,8 @@ from wsdl.elaborate.where import Use
 from wsdl.ir.graph import Application, Graph, Module, Node, Operand, Repetition, Slot, Value
 from wsdl.ir.training import SEED, STEP
 from wsdl.ir.types import DType
+
+MOST = 2_000  # applications in a `Memory`: some 20 MB
 
 
 class Place(NamedTuple):
@@ -69,7 +70,9 @@ def repeated_or(
     if key is None:
         return run()
     record, tensors = context.records.get(key), list(_tensors(argument.item for argument in inputs.values()))
-    outcome = None if record is None else _repeated(record, layer, tensors, use, context)
+    if record is None and context.memory is not None:
+        record = context.memory.records.get(key)
+    outcome = None if record is None else _repeated(record, key, layer, tensors, use, context)
     if outcome is not None:
         return outcome
     recording = _Recording(layer, tensors, use, context)
@@ -94,11 +97,12 @@ class Record:
     inputs: list[Value]
     called: list[str]  # the names that it gave to inputs without a name
     names: list[str]  # of the results, once it was done
-    builder: GraphBuilder
-    graph: Graph
+    graph: Graph | None  # where what it captures is known
+    random: Mapping[Value, str]  # the inputs of this graph that random numbers come from, by their values
     read: list[Node]
     nodes: list[Node]
     events: list[Event]
+    expanded: set[Node]  # the nodes of what operations consist of, which are no origins
     outcome: Outcome
     is_first: bool  # did it create the layers inside?
     size: int  # of the tree of layers
@@ -114,6 +118,20 @@ class Record:
         own = {value for node in (*self.read, *self.nodes) for value in node.results}
         own.update(self.inputs, (event.value for event in self.events if isinstance(event, Read)))
         return {value for node in self.nodes for value in node.reads()} - own
+
+
+@dataclass(eq=False)
+class Memory:
+    """Applications of standard blocks, kept from one version of a text to the next.
+
+    They refer to nothing else of a program but the locations that their nodes have from it."""
+
+    records: dict[Key, Record] = field(default_factory=dict)
+
+    def keep(self, keys: Iterable[Key], record: Record) -> None:
+        if len(self.records) > MOST:
+            self.records.clear()
+        self.records.update(dict.fromkeys(keys, replace(record, graph=None)))
 
 
 class _Recording:
@@ -144,11 +162,12 @@ class _Recording:
             self.inputs,
             [value.name if given else "" for value, given in zip(self.inputs, self.unnamed, strict=True)],
             [value.name for value in outcome.values],
-            builder,
             self.graph,
+            {value: name for name, value in builder.random.items()},
             builder.graphs[0].nodes[self.read :] if len(builder.graphs) > 1 else [],
             nodes,
             builder.journal[self.events :],
+            {node for node in _walk(nodes) if node.result not in builder.origins.producers},
             outcome,
             self.is_first,
             size,
@@ -160,12 +179,15 @@ class _Recording:
         )
         keys = [key]
         if self.is_first:
-            keys.append(key._replace(layer=self.layer))  # for its next applications
+            keys.append(key.next(size))
+            self.layer.alike = key.next(size).layer, size
         if not key.again and not key.training:
             keys += [key._replace(again=True) for key in keys]
         if not depends:
             keys += [key._replace(training=not key.training) for key in keys]
         context.records.update(dict.fromkeys(keys, record))
+        if context.memory is not None and is_lasting(self.layer) and not record.captured:
+            context.memory.keep(keys, record)
 
 
 def _marks(context: Context) -> list[int]:
@@ -182,7 +204,14 @@ def _marks(context: Context) -> list[int]:
 
 def _measures(node: Node) -> bool:
     """Whether sizes that only the run knows have names of their own in a node."""
-    return bool(node.measured) or (node.body is not None and any(map(_measures, node.body.nodes)))
+    return any(each.measured for each in _walk([node]))
+
+
+def _walk(nodes: Iterable[Node]) -> Iterator[Node]:
+    for node in nodes:
+        yield node
+        if node.body is not None:
+            yield from node.body.walk()
 
 
 def _tensors(items: Iterable[Item]) -> Iterator[Value]:
@@ -196,7 +225,9 @@ def _tensors(items: Iterable[Item]) -> Iterator[Value]:
 # -- repeating ---------------------------------------------------------------------------------------------------------
 
 
-def _repeated(record: Record, layer: Layer, inputs: list[Value], use: Use, context: Context) -> Outcome | None:
+def _repeated(
+    record: Record, key: Key, layer: Layer, inputs: list[Value], use: Use, context: Context
+) -> Outcome | None:
     """What a layer that is alike gives; `None` if the record can't be repeated here."""
     place = Place.of(use, context)
     pairs = list(zip(record.place.spans, place.spans, strict=True))
@@ -213,7 +244,7 @@ def _repeated(record: Record, layer: Layer, inputs: list[Value], use: Use, conte
         spans = {}
     elif _runs_inside(record, context):
         return None
-    move = Move(record, layer, inputs, place, spans, context)
+    move = Move(record, key, layer, inputs, place, spans, context)
     return move.run() if move.finds_the_same() else None
 
 
@@ -229,13 +260,14 @@ class Move:
     def __init__(
         self,
         record: Record,
+        key: Key,
         layer: Layer,
         inputs: list[Value],
         place: Place,
         spans: dict[Span, Span],
         context: Context,
     ) -> None:
-        self.record, self.layer, self.place, self.context = record, layer, place, context
+        self.record, self.key, self.layer, self.place, self.context = record, key, layer, place, context
         self.inputs, self.is_first = inputs, record.is_first and is_new(layer)
         self._from, self._to = record.layer.module.path, layer.module.path
         self._paths = {record.place.path: place.path}
@@ -304,11 +336,10 @@ class Move:
         the values."""
         record, builder = self.record, self.context.builder
         if builder.graphs[-1] is not record.graph and record.captured:
-            drawn = {value: name for name, value in record.builder.random.items()}
-            if not record.captured <= drawn.keys():
+            if not record.captured <= record.random.keys():
                 return False
             inputs = {SEED: builder.seed, STEP: builder.step}
-            self._values.update((value, inputs[drawn[value]]()) for value in record.captured)
+            self._values.update((value, inputs[record.random[value]]()) for value in record.captured)
         own = {value for node in (*record.read, *record.nodes) for value in node.results}
         for event in record.events:
             if isinstance(event, Read) and event.value not in own:
@@ -328,7 +359,7 @@ class Move:
         if self.is_first:
             applied = {event.module.path for event in record.events if isinstance(event, Used)}
             Growth(record.layer, layer, self.path, self.span, applied)
-            layer.repeats = record.layer, record.size
+            layer.alike = self.key.next(record.size).layer, record.size
         self._modules = {module.path: module for module in layer.module.modules()}
         for event in record.events:
             if isinstance(event, Placed):
@@ -376,9 +407,8 @@ class Move:
         span = node.span and self.span(node.span)
         moved = Node(node.op, operands, attributes, results, self.path(node.path), span, self.steps(node.steps), body)
         moved.application = self.application(node.application)
-        producers = self.context.builder.origins.producers
-        if node.result in producers:
-            producers.update(dict.fromkeys(results, moved))
+        if node not in self.record.expanded:
+            self.context.builder.origins.producers.update(dict.fromkeys(results, moved))
         return moved
 
     def _operand(self, operand: Operand) -> Operand:

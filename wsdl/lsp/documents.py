@@ -21,6 +21,7 @@ from wsdl import compiler
 from wsdl.api.checking import Examined, examine
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.diagnostics.span import Source, Span
+from wsdl.elaborate.replay import Memory
 from wsdl.elaborate.scopes import STANDARD
 from wsdl.ir.inventory import Inventory
 from wsdl.ir.references import References
@@ -94,7 +95,9 @@ class Document:
 
     def _check(self) -> Examined:
         try:
-            return examine(self.source, import_root=self.documents.import_root, read=self._import)
+            return examine(
+                self.source, import_root=self.documents.import_root, read=self._import, memory=self.documents.memory
+            )
         except Exception as error:  # an editor shows it beside the text, and goes on
             traceback.print_exc(file=sys.stderr)
             message = f"internal error: this is a bug in wsdl ({type(error).__name__}: {error})"
@@ -125,6 +128,7 @@ class Documents:
         self.tell: Callable[[str], object] = lambda message: None  # shows a message to the user
         self.titles: dict[str, dict[str, str]] = {}  # those of the last code lenses without errors, by URI
         self.checked: dict[str, Document] = {}  # the last versions without errors, by URI
+        self.memory = Memory()
         self._open: dict[str, Document] = {}
         self._on_disk: dict[str, tuple[tuple[int, ...], Source | None]] = {}  # by path, with what tells a change
         self.shown_members: dict[str, tuple[int, int]] = {}  # by URI, the lens and the member that was shown last
