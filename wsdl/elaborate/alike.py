@@ -6,7 +6,7 @@ whether it has run before. Where one of these can't be compared, there is no key
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from wsdl.elaborate.bound_names import names_of
@@ -98,6 +98,20 @@ def _names(recipe: Recipe, root: Layer) -> Hashable:
     frame: Frame = recipe.frame
     read = {name.text for argument in recipe.call.arguments for name in names_of(argument.value)}
     return tuple((name, _alike(frame.names[name], root)) for name in sorted(read & frame.names.keys()))
+
+
+def configured_inside(layer: Layer) -> Iterator[Layer]:
+    """The layers in the configuration of a layer that are its own."""
+    yield from _layers_in([*layer.configuration.values()], layer)
+
+
+def _layers_in(items: Iterable[Item], root: Layer) -> Iterator[Layer]:
+    for item in items:
+        if isinstance(item, list):
+            yield from _layers_in(item, root)
+        elif isinstance(item, Layer) and _is_inside(item, root):
+            yield item
+            yield from _layers_in(item.configuration.values(), root)
 
 
 def is_lasting(layer: Layer) -> bool:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from wsdl.diagnostics import limits
 from wsdl.diagnostics.span import Span
-from wsdl.elaborate.alike import Key, is_lasting, is_new, key_of, size_of
+from wsdl.elaborate.alike import Key, configured_inside, is_lasting, is_new, key_of, size_of
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.growth import Growth
 from wsdl.elaborate.items import ArgumentValue, Item, Layer, Results
@@ -38,15 +38,17 @@ class Place(NamedTuple):
     steps: tuple[Repetition, ...]
     way: tuple[Span, ...]
     spans: tuple[Span, ...]  # those that nodes and slots get from it
-    depth: int
+    around: tuple[str, ...]  # the blocks whose bodies run around it
 
     @staticmethod
     def of(use: Use, context: Context) -> Place:
         where = context.where
         layers = [use.layer, *(outer.layer for outer in reversed(where.uses))]
         by_user = next((layer.call_span for layer in layers if not layer.call_span.source.is_standard), use.span)
-        spans = (use.span, where.place(use.span), use.layer.call_span, by_user)
-        return Place(where.path, where.application, tuple(where.steps), where.way(), spans, len(where.uses))
+        calls = (layer.call_span for layer in configured_inside(use.layer))
+        spans = (use.span, where.place(use.span), use.layer.call_span, by_user, *calls)
+        around = tuple(outer.layer.name for outer in where.uses)
+        return Place(where.path, where.application, tuple(where.steps), where.way(), spans, around)
 
 
 class Outcome(NamedTuple):
@@ -119,6 +121,11 @@ class Record:
         own.update(self.inputs, (event.value for event in self.events if isinstance(event, Read)))
         return {value for node in self.nodes for value in node.reads()} - own
 
+    @cached_property
+    def applied(self) -> set[str]:
+        """The blocks that run in it."""
+        return {event.module.kind for event in self.events if isinstance(event, Used)}
+
 
 @dataclass(eq=False)
 class Memory:
@@ -150,7 +157,7 @@ class _Recording:
     def keep(self, key: Key, outcome: Outcome) -> None:
         """Keep the application, now that it is done, if it can be repeated."""
         context, builder, where, mode = self.context, self.context.builder, self.context.where, self.context.mode
-        depth, depends = where.deepest - self.place.depth, mode.depends_on_training
+        depth, depends = where.deepest - len(self.place.around), mode.depends_on_training
         where.deepest = max(where.deepest, self.deepest)
         mode.depends_on_training |= self.depends
         nodes, size = self.graph.nodes[self.nodes :], size_of(self.layer.module)
@@ -234,7 +241,7 @@ def _repeated(
     spans = dict(pairs)
     if (
         context.budget.done + record.count > limits.STEPS
-        or place.depth + record.depth >= limits.NESTING
+        or len(place.around) + record.depth >= limits.NESTING
         or (record.is_first and size_of(record.layer.module) != record.size)
         or any(spans[old] != new for old, new in pairs)
         or any(old.source.is_standard != new.source.is_standard for old, new in pairs)
@@ -242,16 +249,10 @@ def _repeated(
         return None
     if all(old == new for old, new in pairs):
         spans = {}
-    elif _runs_inside(record, context):
-        return None
+    elif not record.applied.isdisjoint((*record.place.around, *place.around)):
+        return None  # the locations of calls are in bodies that run again in it, and may be mistaken for those there
     move = Move(record, key, layer, inputs, place, spans, context)
     return move.run() if move.finds_the_same() else None
-
-
-def _runs_inside(record: Record, context: Context) -> bool:
-    """Whether the application is inside of a block that also runs in it, so that locations may be mistaken."""
-    applied = {event.module.kind for event in record.events if isinstance(event, Used)}
-    return any(use.layer.name in applied for use in context.where.uses)
 
 
 class Move:
@@ -354,7 +355,7 @@ class Move:
         record, layer, builder, context = self.record, self.layer, self.context.builder, self.context
         context.budget.done += record.count if self.is_first else record.count - record.created
         context.where.loops += record.loops[1]
-        context.where.deepest = max(context.where.deepest, self.place.depth + record.depth)
+        context.where.deepest = max(context.where.deepest, len(self.place.around) + record.depth)
         context.mode.depends_on_training |= record.depends
         if self.is_first:
             applied = {event.module.path for event in record.events if isinstance(event, Used)}
