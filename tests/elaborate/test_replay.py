@@ -10,6 +10,8 @@ import pytest
 import wsdl.elaborate.replay as replay
 from tests.elaborate.same_program import lines_of
 from tests.lsp.documents import of_examples
+from tests.programs.draw import draw
+from tests.programs.write import text_of
 from wsdl.api.checking import examine
 from wsdl.diagnostics.span import Source
 from wsdl.elaborate.replay import Memory, Move, Outcome
@@ -49,9 +51,9 @@ def check(monkeypatch: pytest.MonkeyPatch) -> Checks:
     return Checks(monkeypatch)
 
 
-def compare(path: Path, check: Checks) -> tuple[int, int]:
+def compare(path: Path, text: str, check: Checks) -> tuple[int, int]:
     """How many applications are repeated in a text alone, and after an earlier version of it."""
-    text, memory = path.read_text("utf-8"), Memory()
+    memory = Memory()
     runs, alone = check(path, text, runs=True), check(path, text)
     assert alone[:2] == runs[:2]
     check(path, f"\n# An earlier version\n\n{text}", memory)
@@ -64,18 +66,22 @@ def compare(path: Path, check: Checks) -> tuple[int, int]:
 REPEATED = {
     "an_error_behind": (3, 6),
     "array_of_blocks": (3, 5),
+    "carried": (3, 4),
     "checks_at_run_time": (6, 7),
     "divisions": (1, 1),
+    "drawn_in_training": (7, 11),
     "grows_later": (4, 10),
     "handed_to_the_library": (10, 14),
     "in_scans": (4, 9),
     "one_layer_often": (6, 8),
     "other_places": (4, 5),
     "parts_of_layers": (2, 3),
+    "passed_on": (3, 3),
     "random": (2, 4),
     "recursive": (12, 13),
     "same_value_unchanged": (4, 5),
     "shares_inside": (10, 12),
+    "standard_trained": (12, 8),
     "trained": (10, 23),
     "two_models": (16, 8),
 }
@@ -83,7 +89,8 @@ REPEATED = {
 
 @pytest.mark.parametrize("name", REPEATED)
 def test_repeating_is_running(name: str, check: Checks) -> None:
-    assert compare(TEXTS / f"{name}.wsd", check) == REPEATED[name]
+    path = TEXTS / f"{name}.wsd"
+    assert compare(path, path.read_text("utf-8"), check) == REPEATED[name]
 
 
 def test_each_text_is_in_the_table() -> None:
@@ -92,5 +99,9 @@ def test_each_text_is_in_the_table() -> None:
 
 @of_examples("EVERY_REPETITION", FEW)
 def test_examples(path: Path, check: Checks) -> None:
-    _, later = compare(path, check)
+    _, later = compare(path, path.read_text("utf-8"), check)
     assert later > 0
+
+
+def test_random_programs(check: Checks) -> None:
+    assert sum(compare(Path(f"{seed}.wsd"), text_of(draw(seed)), check)[0] for seed in range(30)) > 30

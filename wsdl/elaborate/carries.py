@@ -119,6 +119,7 @@ def carried(objective: Objective, carries: Mapping[str, Carry], frame: Frame, co
         following[carry.name] = item
         values[carry.value] = _inserted(objective.graph, carry, training)
     graph = objective.graph
+    context.forget(graph)
     with Rewriter(graph) as rewriter:
         for old, new in values.items():
             rewriter.replace(old, new)

@@ -16,6 +16,7 @@ from wsdl.elaborate.report import Budget, Report, TooMuch
 from wsdl.elaborate.scopes import Definition
 from wsdl.elaborate.where import Use, Where
 from wsdl.ir.dims import TooLong
+from wsdl.ir.graph import Graph
 from wsdl.ir.requests import CopyRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest, PathPattern
 from wsdl.ir.training import AuxiliaryLoss, Carry, LossWeight, Optimizer, Schedule
 from wsdl.ir.ways import Part, WayMember, WayRequest
@@ -143,6 +144,11 @@ class Context:
         """Let an event happen, and note it in the journal of the graph."""
         event.happen(self)
         self.builder.journal.append(event)
+
+    def forget(self, graph: Graph) -> None:
+        """Repeat nothing of a graph whose nodes are about to change."""
+        changed = set(graph.graphs())
+        self.records = {key: record for key, record in self.records.items() if record.graph not in changed}
 
     def request(self, request: Request | None) -> None:
         """Record a request about parameters, for the passes that look up its paths."""

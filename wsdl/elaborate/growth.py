@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.items import Item, Layer, Recipe
-from wsdl.ir.graph import Module
+from wsdl.ir.graph import Alias, Module
 
 
 class Growth:
     """From the tree of layers below `first` to that below `layer`, where so far only those of its configuration are.
 
     `path` and `span` give the path and the location of a part of `layer` for those of one of `first`; `applied` are the
-    paths of the layers that were applied in it.
+    paths of the layers that were applied in it; `is_inside` tells which paths are below it.
     """
 
     def __init__(
@@ -24,13 +24,15 @@ class Growth:
         path: Callable[[str], str],
         span: Callable[[Span], Span],
         applied: Collection[str],
+        is_inside: Callable[[str], bool],
     ) -> None:
-        self._path, self._span, self._applied = path, span, applied
+        self._path, self._span, self._applied, self._is_inside = path, span, applied, is_inside
         self._layers: dict[Layer, Layer] = {}
         self._recipes: dict[Recipe, Recipe] = {}
         self._modules = {module.path: module for module in layer.module.modules()}
         self._pair(first, layer)
         self._grow_module(first.module, layer.module)
+        self._name_others(first.module, layer.module)
         for old, new in list(self._layers.items()):
             self._grow(old, new)
 
@@ -64,6 +66,20 @@ class Growth:
                 assert isinstance(there, Module)
                 self._grow_module(child, there)
 
+    def _name_others(self, old: Module, new: Module) -> None:
+        """Copy the aliases of all layers, which lead to layers inside and outside."""
+        for a, b in zip(old.modules(), new.modules(), strict=True):
+            for name, alias in a.aliases.items():
+                if name not in b.aliases:
+                    there = alias.layers
+                    layers = [*map(self._aliased, there)] if isinstance(there, list) else self._aliased(there)
+                    b.aliases[name] = Alias(self._span(alias.span), layers)
+
+    def _aliased(self, old: Module) -> Module:
+        if self._is_inside(old.path):
+            return self._modules[self._path(old.path)]
+        return old if old.kind else Module(old.path, "", self._span(old.span), uses=[*map(self._span, old.uses)])
+
     def _module(self, old: Module) -> Module:
         uses = [] if old.path in self._applied else [*old.uses]  # what isn't a layer has its place in a list
         path = self._path(old.path)
@@ -83,11 +99,11 @@ class Growth:
                 new.declared[name] = self._item(item)
 
     def _layer(self, old: Layer) -> Layer:
-        path = self._path(old.module.path)
         if old in self._layers:
             return self._layers[old]
-        if path == old.module.path:  # it is outside
+        if not self._is_inside(old.module.path):
             return old
+        path = self._path(old.module.path)
         span = self._span(old.call_span)
         new = Layer(old.definition, {}, self._modules[path], span, old.argument_spans, old.element_spans)
         self._layers[old] = new

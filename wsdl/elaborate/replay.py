@@ -98,7 +98,7 @@ class Record:
     place: Place
     inputs: list[Value]
     called: list[str]  # the names that it gave to inputs without a name
-    names: list[str]  # of the results, once it was done
+    names: list[str]  # of the results that it made, once it was done
     graph: Graph | None  # where what it captures is known
     random: Mapping[Value, str]  # the inputs of this graph that random numbers come from, by their values
     read: list[Node]
@@ -135,10 +135,13 @@ class Memory:
 
     records: dict[Key, Record] = field(default_factory=dict)
 
-    def keep(self, keys: Iterable[Key], record: Record) -> None:
+    def keep(self, records: Mapping[Key, Record]) -> None:
+        """Keep those of a finished elaboration that may occur in another one."""
         if len(self.records) > MOST:
             self.records.clear()
-        self.records.update(dict.fromkeys(keys, replace(record, graph=None)))
+        for key, record in records.items():
+            if is_lasting(record.layer) and not record.captured:
+                self.records[key] = replace(record, graph=None)
 
 
 class _Recording:
@@ -163,12 +166,13 @@ class _Recording:
         nodes, size = self.graph.nodes[self.nodes :], size_of(self.layer.module)
         if _marks(context) != self.marks or (not self.is_first and size != self.size) or any(map(_measures, nodes)):
             return
+        made = {value for node in nodes for value in node.results}
         record = Record(
             self.layer,
             self.place,
             self.inputs,
             [value.name if given else "" for value, given in zip(self.inputs, self.unnamed, strict=True)],
-            [value.name for value in outcome.values],
+            [value.name if value in made else "" for value in outcome.values],
             self.graph,
             {value: name for name, value in builder.random.items()},
             builder.graphs[0].nodes[self.read :] if len(builder.graphs) > 1 else [],
@@ -190,11 +194,9 @@ class _Recording:
             self.layer.alike = key.next(size).layer, size
         if not key.again and not key.training:
             keys += [key._replace(again=True) for key in keys]
-        if not depends:
+        if not depends and not any(isinstance(event, Placed) for event in record.events):
             keys += [key._replace(training=not key.training) for key in keys]
         context.records.update(dict.fromkeys(keys, record))
-        if context.memory is not None and is_lasting(self.layer) and not record.captured:
-            context.memory.keep(keys, record)
 
 
 def _marks(context: Context) -> list[int]:
@@ -359,7 +361,7 @@ class Move:
         context.mode.depends_on_training |= record.depends
         if self.is_first:
             applied = {event.module.path for event in record.events if isinstance(event, Used)}
-            Growth(record.layer, layer, self.path, self.span, applied)
+            Growth(record.layer, layer, self.path, self.span, applied, self.is_inside)
             layer.alike = self.key.next(record.size).layer, record.size
         self._modules = {module.path: module for module in layer.module.modules()}
         for event in record.events:
