@@ -58,18 +58,12 @@ def elaborate(
     except RecursionError:
         context.refuse_nesting()
         context.program.doubtful = True
-<<<<<<< HEAD
+    if memory is not None:
+        memory.keep(context.records)
     for child in context.root.module.children.values():
         for module in child if isinstance(child, list) else [child]:
             context.program.layers[module.path] = module
     context.program.aliases = context.root.module.aliases
-=======
-    if memory is not None:
-        memory.keep(context.records)
-    for name, child in context.root.module.children.items():
-        for i, module in enumerate(child if isinstance(child, list) else [child]):
-            context.program.layers[f"{name}[{i}]" if isinstance(child, list) else name] = module
->>>>>>> f2be03f0 (Elaboration: what is repeated in training, of carried inputs and of layers that pass a value on; random programs compared)
     return context.program.checked()
 
 
