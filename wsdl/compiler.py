@@ -23,7 +23,7 @@ from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate import elaborate
 from wsdl.elaborate.check_dims import check_dims
 from wsdl.elaborate.check_file_names import check_file_names
-from wsdl.elaborate.replay import Memory
+from wsdl.elaborate.records import Memory
 from wsdl.elaborate.resolve import resolve
 from wsdl.ir.graph import Lowered
 from wsdl.ir.stages import BASE, Checked, Storage

@@ -11,7 +11,7 @@ from wsdl.api.sources import source_of
 from wsdl.compiler import SourceOptions
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.diagnostics.span import Source
-from wsdl.elaborate.replay import Memory
+from wsdl.elaborate.records import Memory
 from wsdl.ir.stages import Checked, Storage
 from wsdl.options import DIMS, NAME, PATH, Optional, takes
 from wsdl.syntax.read import read_import

@@ -25,7 +25,7 @@ from wsdl.elaborate.items import Frame, Layer
 from wsdl.elaborate.meanings import MEANINGS
 from wsdl.elaborate.models import elaborate_model
 from wsdl.elaborate.program_builder import ProgramBuilder
-from wsdl.elaborate.replay import Memory
+from wsdl.elaborate.records import Memory
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.scopes import Definition, FileScope
 from wsdl.ir.dims import TooLong

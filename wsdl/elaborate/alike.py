@@ -6,12 +6,12 @@ whether it has run before. Where one of these can't be compared, there is no key
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator
 from typing import NamedTuple
 
 from wsdl.elaborate.bound_names import names_of
-from wsdl.elaborate.context import Context
-from wsdl.elaborate.items import ArgumentValue, Frame, Item, Layer, Partial, Recipe
+from wsdl.elaborate.graph_builder import GraphBuilder
+from wsdl.elaborate.items import Frame, Item, Layer, Partial, Recipe
 from wsdl.elaborate.scopes import Definition
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Module, Value
@@ -37,15 +37,13 @@ class _Incomparable(Exception):
     """A part of an application that is equal to nothing else."""
 
 
-def key_of(layer: Layer, inputs: Mapping[str, ArgumentValue], dtype: DType, context: Context) -> Key | None:
+def key_of(
+    layer: Layer, inputs: Iterable[Item], dtype: DType, again: bool, training: bool, builder: GraphBuilder
+) -> Key | None:
     """Equal for applications that are alike; `None` where that can't be said."""
-    mode = context.mode
-    if context.builder.weights_are_constants or mode.way is not None:
-        return None
     try:
         who = _alike(layer, layer) if is_new(layer) else _as_it_is(layer)
-        types = _types([argument.item for argument in inputs.values()], context)
-        return Key(who, types, dtype, mode.again, mode.training)
+        return Key(who, _types(inputs, builder), dtype, again, training)
     except _Incomparable:
         return None
 
@@ -132,19 +130,19 @@ def _is_inside(layer: Layer, root: Layer) -> bool:
     return path.startswith(outer) and path[len(outer) : len(outer) + 1] in (".", "[")
 
 
-def _types(inputs: Iterable[Item], context: Context) -> Hashable:
+def _types(inputs: Iterable[Item], builder: GraphBuilder) -> Hashable:
     """The types of inputs, and which of them are the same."""
     seen: dict[Value, int] = {}
-    return tuple(_type(item, seen, context) for item in inputs)
+    return tuple(_type(item, seen, builder) for item in inputs)
 
 
-def _type(item: Item, seen: dict[Value, int], context: Context) -> Hashable:
+def _type(item: Item, seen: dict[Value, int], builder: GraphBuilder) -> Hashable:
     if item is None:
         return None
     if isinstance(item, list):
-        return tuple(_type(part, seen, context) for part in item)
+        return tuple(_type(part, seen, builder) for part in item)
     assert isinstance(item, Value)
-    producer = context.builder.origins.producers.get(item)
-    if (producer is not None and producer.op == "constant") or item in context.builder.slots:
+    producer = builder.origins.producers.get(item)
+    if (producer is not None and producer.op == "constant") or item in builder.slots:
         raise _Incomparable  # its number or its slot may be asked for
     return item.type.key, seen.setdefault(item, len(seen))

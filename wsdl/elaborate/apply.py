@@ -23,7 +23,8 @@ from wsdl.elaborate.items import (
 )
 from wsdl.elaborate.journal import Named, Used
 from wsdl.elaborate.layers import signature as configured
-from wsdl.elaborate.replay import Outcome, repeated_or
+from wsdl.elaborate.records import Outcome
+from wsdl.elaborate.replay import repeated_or
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.results import applied, as_tensor, assumed, finish
 from wsdl.elaborate.signatures import Signature

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.span import Span
+from wsdl.elaborate.alike import Key
 from wsdl.elaborate.graph_builder import GraphBuilder
 from wsdl.elaborate.items import ArgumentValue, Frame, Item, Layer
 from wsdl.elaborate.journal import Event
 from wsdl.elaborate.program_builder import FileRequests, ProgramBuilder
+from wsdl.elaborate.records import Memory, Record
 from wsdl.elaborate.report import Budget, Report, TooMuch
 from wsdl.elaborate.scopes import Definition
 from wsdl.elaborate.where import Use, Where
@@ -21,10 +23,6 @@ from wsdl.ir.requests import CopyRequest, FreezeRequest, GroupRequest, LimitRequ
 from wsdl.ir.training import AuxiliaryLoss, Carry, LossWeight, Optimizer, Schedule
 from wsdl.ir.ways import Part, WayMember, WayRequest
 from wsdl.syntax import tree
-
-if TYPE_CHECKING:
-    from wsdl.elaborate.alike import Key
-    from wsdl.elaborate.replay import Memory, Record
 
 Request: TypeAlias = GroupRequest | WayRequest | FreezeRequest | LimitRequest | LoadRequest | CopyRequest
 

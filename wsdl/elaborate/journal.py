@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from wsdl.diagnostics.span import Span
-from wsdl.elaborate.report import Remainder
+from wsdl.elaborate.report import Remainder, Report
 from wsdl.ir.graph import Application, Binding, Module, Slot, Value
-from wsdl.ir.origins import Origin
-
-if TYPE_CHECKING:
-    from wsdl.elaborate.context import Context
-    from wsdl.elaborate.replay import Move
+from wsdl.ir.origins import Origin, Origins
+from wsdl.ir.references import References
 
 
 class Event(Protocol):
@@ -26,6 +23,58 @@ class Event(Protocol):
 
     def moved(self, move: Move) -> Event | None:
         """The same for another layer; `None` where that has it already."""
+
+
+# -- what events change, and what moves them: `context.Context` and `replay.Move` --------------------------------------
+
+
+class _Builder(Protocol):
+    origins: Origins
+    parameters: dict[str, Value]
+    slots: dict[Value, Slot]
+    naming: dict[str, set[Application | None]]
+    updated: dict[str, Value]
+
+    def origin(self, value: Value, size: int, near: Span) -> str: ...
+
+
+class _Mode(Protocol):
+    again: bool
+
+
+class _Program(Protocol):
+    bindings: list[Binding]
+
+
+class Context(Protocol):
+    references: References
+
+    @property
+    def builder(self) -> _Builder: ...
+    @property
+    def mode(self) -> _Mode: ...
+    @property
+    def program(self) -> _Program: ...
+    @property
+    def report(self) -> Report: ...
+
+
+class Move(Protocol):
+    """From the names and values of one application to those of another one."""
+
+    @property
+    def context(self) -> Context: ...
+    def makes(self, slot: str) -> bool: ...
+    def path(self, path: str) -> str: ...
+    def value(self, value: Value) -> Value: ...
+    def span(self, span: Span) -> Span: ...
+    def way(self, way: tuple[Span, ...]) -> tuple[Span, ...]: ...
+    def application(self, application: Application | None) -> Application | None: ...
+    def module(self, module: Module) -> Module: ...
+    def slot(self, slot: Slot) -> Slot: ...
+
+
+# -- events ------------------------------------------------------------------------------------------------------------
 
 
 class Used(NamedTuple):

@@ -10,52 +10,21 @@ run again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import NamedTuple
+from dataclasses import replace
 
 from wsdl.diagnostics import limits
 from wsdl.diagnostics.span import Span
-from wsdl.elaborate.alike import Key, configured_inside, is_lasting, is_new, key_of, size_of
+from wsdl.elaborate.alike import Key, is_new, key_of, size_of
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.growth import Growth
 from wsdl.elaborate.items import ArgumentValue, Item, Layer, Results
-from wsdl.elaborate.journal import Event, Placed, Read, Used
+from wsdl.elaborate.journal import Placed, Read, Used
 from wsdl.elaborate.randomness import number_of_place
+from wsdl.elaborate.records import Outcome, Place, Record
 from wsdl.elaborate.where import Use
 from wsdl.ir.graph import Application, Graph, Module, Node, Operand, Repetition, Slot, Value
 from wsdl.ir.training import SEED, STEP
 from wsdl.ir.types import DType
-
-MOST = 2_000  # applications in a `Memory`: some 20 MB
-
-
-class Place(NamedTuple):
-    """Where a layer is applied, as far as its body can tell."""
-
-    path: str  # of the layer in whose body it is applied
-    application: Application | None  # of that layer
-    steps: tuple[Repetition, ...]
-    way: tuple[Span, ...]
-    spans: tuple[Span, ...]  # those that nodes and slots get from it
-    around: tuple[str, ...]  # the blocks whose bodies run around it
-
-    @staticmethod
-    def of(use: Use, context: Context) -> Place:
-        where = context.where
-        layers = [use.layer, *(outer.layer for outer in reversed(where.uses))]
-        by_user = next((layer.call_span for layer in layers if not layer.call_span.source.is_standard), use.span)
-        calls = (layer.call_span for layer in configured_inside(use.layer))
-        spans = (use.span, where.place(use.span), use.layer.call_span, by_user, *calls)
-        around = tuple(outer.layer.name for outer in where.uses)
-        return Place(where.path, where.application, tuple(where.steps), where.way(), spans, around)
-
-
-class Outcome(NamedTuple):
-    """What an application gives, and the tensors in it."""
-
-    item: Item
-    values: list[Value]
 
 
 def repeated_or(
@@ -68,10 +37,13 @@ def repeated_or(
 ) -> Outcome | None:
     """What the application of a layer gives: by repeating one that is alike, or by `run`, which is kept to be repeated.
     `None` after reporting an error."""
-    key = key_of(layer, inputs, dtype, context)
+    mode, builder = context.mode, context.builder
+    items = [argument.item for argument in inputs.values()]
+    apart = builder.weights_are_constants or mode.way is not None
+    key = None if apart else key_of(layer, items, dtype, mode.again, mode.training, builder)
     if key is None:
         return run()
-    record, tensors = context.records.get(key), list(_tensors(argument.item for argument in inputs.values()))
+    record, tensors = context.records.get(key), list(_tensors(items))
     if record is None and context.memory is not None:
         record = context.memory.records.get(key)
     outcome = None if record is None else _repeated(record, key, layer, tensors, use, context)
@@ -87,68 +59,11 @@ def repeated_or(
 # -- what is kept ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class Record:
-    """One application: its layer and its inputs, the nodes that it appended, and what else happened.
-
-    Where the graph is the body of a `scan`, the nodes of parameters are in the graph around it: `read`.
-    """
-
-    layer: Layer
-    place: Place
-    inputs: list[Value]
-    called: list[str]  # the names that it gave to inputs without a name
-    names: list[str]  # of the results that it made, once it was done
-    graph: Graph | None  # where what it captures is known
-    random: Mapping[Value, str]  # the inputs of this graph that random numbers come from, by their values
-    read: list[Node]
-    nodes: list[Node]
-    events: list[Event]
-    expanded: set[Node]  # the nodes of what operations consist of, which are no origins
-    outcome: Outcome
-    is_first: bool  # did it create the layers inside?
-    size: int  # of the tree of layers
-    count: int  # against the limit of steps
-    created: int  # of these, layers and parameters
-    loops: tuple[int, int]  # the `for`s before, and in it
-    depth: int
-    depends: bool  # on whether it is for training
-
-    @cached_property
-    def captured(self) -> set[Value]:
-        """The values of its graph, and of graphs around it, that it reads beside its inputs and parameters."""
-        own = {value for node in (*self.read, *self.nodes) for value in node.results}
-        own.update(self.inputs, (event.value for event in self.events if isinstance(event, Read)))
-        return {value for node in self.nodes for value in node.reads()} - own
-
-    @cached_property
-    def applied(self) -> set[str]:
-        """The blocks that run in it."""
-        return {event.module.kind for event in self.events if isinstance(event, Used)}
-
-
-@dataclass(eq=False)
-class Memory:
-    """Applications of standard blocks, kept from one version of a text to the next.
-
-    They refer to nothing else of a program but the locations that their nodes have from it."""
-
-    records: dict[Key, Record] = field(default_factory=dict)
-
-    def keep(self, records: Mapping[Key, Record]) -> None:
-        """Keep those of a finished elaboration that may occur in another one."""
-        if len(self.records) > MOST:
-            self.records.clear()
-        for key, record in records.items():
-            if is_lasting(record.layer) and not record.captured:
-                self.records[key] = replace(record, graph=None)
-
-
 class _Recording:
     """Watches an application while it runs."""
 
     def __init__(self, layer: Layer, inputs: list[Value], use: Use, context: Context) -> None:
-        self.layer, self.inputs, self.context, self.place = layer, inputs, context, Place.of(use, context)
+        self.layer, self.inputs, self.context, self.place = layer, inputs, context, Place.of(use, context.where)
         builder, where, budget, mode = context.builder, context.where, context.budget, context.mode
         self.is_first, self.size, self.graph = is_new(layer), size_of(layer.module), builder.graphs[-1]
         self.read, self.nodes, self.events = len(builder.graphs[0].nodes), len(self.graph.nodes), len(builder.journal)
@@ -238,7 +153,7 @@ def _repeated(
     record: Record, key: Key, layer: Layer, inputs: list[Value], use: Use, context: Context
 ) -> Outcome | None:
     """What a layer that is alike gives; `None` if the record can't be repeated here."""
-    place = Place.of(use, context)
+    place = Place.of(use, context.where)
     pairs = list(zip(record.place.spans, place.spans, strict=True))
     spans = dict(pairs)
     if (

@@ -21,7 +21,7 @@ from wsdl import compiler
 from wsdl.api.checking import Examined, examine
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.diagnostics.span import Source, Span
-from wsdl.elaborate.replay import Memory
+from wsdl.elaborate.records import Memory
 from wsdl.elaborate.scopes import STANDARD
 from wsdl.ir.inventory import Inventory
 from wsdl.ir.references import References
