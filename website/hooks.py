@@ -16,7 +16,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
-from website import ROOT, navigation, places, playground
+from website import ROOT, in_playground, navigation, places
 from website.blocks import Block
 from website.markdown import outline, rewrite
 
@@ -29,7 +29,7 @@ _IMAGE = re.compile(r'<p><img alt="(?P<alt>[^"]*)" src="(?P<source>[^"]*\.svg)" 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     places.forget()
     config.nav = navigation.navigation()
-    config.extra["playground"] = playground.is_built()
+    config.extra["playground"] = in_playground.is_built()
     return config
 
 
@@ -76,8 +76,8 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    if playground.is_built():
-        shutil.copytree(playground.FOLDER, Path(config.site_dir) / "playground", dirs_exist_ok=True)
+    if in_playground.is_built():
+        shutil.copytree(in_playground.FOLDER, Path(config.site_dir) / "playground", dirs_exist_ok=True)
 
 
 def _path(uri: str) -> str:
@@ -100,7 +100,7 @@ def _fence(block: Block, path: str, base: str) -> tuple[str, str]:
     titled = f' title="{name}"' if name else ""
     link = None
     if block.language == "wsd" and "fragment" not in block.marks:
-        link = playground.link(block.text, base, path)
+        link = in_playground.link(block.text, base, path)
     below = (
         f'<a class="in-playground" data-search-exclude href="{escape(link)}">Open in the playground</a>' if link else ""
     )

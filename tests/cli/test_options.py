@@ -47,10 +47,11 @@ FREE = {
     "evaluation",
     "plan",
     "read",
+    "memory",
     "settings",
     "reporter",
     "workers",
-}  # looked at elsewhere
+}
 
 
 def nonsense(option: Option) -> list[Any]:

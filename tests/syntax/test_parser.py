@@ -13,7 +13,7 @@ import pytest
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.render import render
 from wsdl.diagnostics.span import Source
-from wsdl.syntax import parser, tree
+from wsdl.syntax import parser, reuse, tree
 from wsdl.syntax.grammar import grammar_path
 from wsdl.syntax.parser import parse
 
@@ -229,6 +229,7 @@ def _declarations(home: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(home))
     monkeypatch.setattr(parser, "_parser", None)
+    reuse.forget()
     return len(read("let a = 1").declarations)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.golden import ROOT
-from website import playground
+from website import in_playground
 from website.blocks import Block
 from website.markdown import links, outline, rewrite
 from website.navigation import navigation
@@ -127,13 +127,13 @@ def test_navigation() -> None:
 
 
 def test_links_to_the_playground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(playground, "FOLDER", tmp_path)
-    assert playground.link("let d = 1\n", "../") is None  # it isn't built
+    monkeypatch.setattr(in_playground, "FOLDER", tmp_path)
+    assert in_playground.link("let d = 1\n", "../") is None  # it isn't built
     (tmp_path / "index.html").touch()
-    address = playground.link("let d = 1\n", "../") or ""
+    address = in_playground.link("let d = 1\n", "../") or ""
     assert address.startswith("../playground/index.html#")
     assert files(address.partition("#")[2]) == {"program.wsd": "let d = 1\n"}
-    assert playground.link('from "a.wsd" import Tower\n', "") is None
+    assert in_playground.link('from "a.wsd" import Tower\n', "") is None
     ways = "examples/training/words_ways.wsd"
-    address = playground.link((ROOT / ways).read_text("utf-8"), "", ways) or ""
+    address = in_playground.link((ROOT / ways).read_text("utf-8"), "", ways) or ""
     assert [*(files(address.partition("#")[2]) or ())] == ["words_ways.wsd", "words.wsd"]

@@ -51,6 +51,7 @@ def repeated_or(
         return outcome
     recording = _Recording(layer, tensors, use, context)
     outcome = run()
+    recording.end()
     if outcome is not None:
         recording.keep(key, outcome)
     return outcome
@@ -69,15 +70,20 @@ class _Recording:
         self.read, self.nodes, self.events = len(builder.graphs[0].nodes), len(self.graph.nodes), len(builder.journal)
         self.count, self.created, self.loops = budget.done, budget.created, where.loops
         self.unnamed, self.marks = [not value.name for value in inputs], _marks(context)
-        self.deepest, where.deepest = where.deepest, len(where.uses)
+        self.depth, self.deepest, where.deepest = 0, where.deepest, len(where.uses)
         self.depends, mode.depends_on_training = mode.depends_on_training, False
 
-    def keep(self, key: Key, outcome: Outcome) -> None:
-        """Keep the application, now that it is done, if it can be repeated."""
-        context, builder, where, mode = self.context, self.context.builder, self.context.where, self.context.mode
+    def end(self) -> None:
+        """The body has run."""
+        where, mode = self.context.where, self.context.mode
         depth, depends = where.deepest - len(self.place.around), mode.depends_on_training
         where.deepest = max(where.deepest, self.deepest)
         mode.depends_on_training |= self.depends
+        self.depth, self.depends = depth, depends
+
+    def keep(self, key: Key, outcome: Outcome) -> None:
+        """Keep the application, now that it is done, if it can be repeated."""
+        context, builder, where = self.context, self.context.builder, self.context.where
         nodes, size = self.graph.nodes[self.nodes :], size_of(self.layer.module)
         if _marks(context) != self.marks or (not self.is_first and size != self.size) or any(map(_measures, nodes)):
             return
@@ -100,8 +106,8 @@ class _Recording:
             context.budget.done - self.count,
             context.budget.created - self.created,
             (self.loops, where.loops - self.loops),
-            depth,
-            depends,
+            self.depth,
+            self.depends,
         )
         keys = [key]
         if self.is_first:
@@ -109,7 +115,7 @@ class _Recording:
             self.layer.alike = key.next(size).layer, size
         if not key.again and not key.training:
             keys += [key._replace(again=True) for key in keys]
-        if not depends and not any(isinstance(event, Placed) for event in record.events):
+        if not self.depends and not any(isinstance(event, Placed) for event in record.events):
             keys += [key._replace(training=not key.training) for key in keys]
         context.records.update(dict.fromkeys(keys, record))
 

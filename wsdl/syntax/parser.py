@@ -14,7 +14,7 @@ from lark import Lark, UnexpectedInput, UnexpectedToken
 
 from wsdl.diagnostics import Diagnostic, Problems, deduplicated, limits
 from wsdl.diagnostics.span import Source, Span
-from wsdl.syntax import mistakes, tree
+from wsdl.syntax import mistakes, reuse, tree
 from wsdl.syntax.grammar import make_parser
 from wsdl.syntax.layout import Chunk, Layout, read
 from wsdl.syntax.tree_builder import Builder
@@ -53,12 +53,26 @@ def _parsed(source: Source) -> tuple[tree.File, tuple[Diagnostic, ...]]:
                 break
             if chunk.indent and wrong:  # the body, indented as in Python, of a declaration with an error
                 continue
-            declaration = Reading(source, layout, chunk, docs, own_problems).run()
+            declaration = _declaration(Reading(source, layout, chunk, docs, own_problems))
             wrong = declaration is None
             if declaration is not None:
                 declarations.append(declaration)
     file = tree.File(Span(source, 0, len(source.text)), source, tuple(declarations), layout.comments)
     return file, tuple(_once_in_tables(own_problems, layout.chunks, source))
+
+
+def _declaration(reading: Reading) -> tree.Declaration | None:
+    """One declaration, `None` if it has errors: parsed, or as it was in an earlier version of the file."""
+    before, start = len(reading.problems), reading.chunk.start
+    written = reuse.Written.of(reading.text, reading.source, start, reading.docs)
+    declaration = (
+        None if reading.chunk.faults or reading.chunk.hopeless else reuse.moved(written, reading.source, start)
+    )
+    if declaration is None:
+        declaration = reading.run()
+        if declaration is not None and len(reading.problems) == before:
+            reuse.keep(written, declaration, start)
+    return declaration
 
 
 def _once_in_tables(reported: Problems, chunks: Iterable[Chunk], source: Source) -> Iterator[Diagnostic]:
