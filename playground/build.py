@@ -138,7 +138,7 @@ def _has_findings(files: Mapping[str, str]) -> bool:
     documents = Documents()
     for name, text in files.items():
         documents.put(FOLDER + name, text, None)
-    return any(document.examined.problems for document in documents)
+    return any(document.problems for document in documents)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 from wsdl import compiler
 from wsdl.api.sources import source_of
@@ -17,13 +18,23 @@ from wsdl.options import DIMS, NAME, PATH, Optional, takes
 from wsdl.syntax.read import read_import
 
 
-class Examined(NamedTuple):
-    """All diagnostics of a program; the program as far as it could be checked, `None` if it couldn't be read; and what
-    it stores, `None` if it has errors."""
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """The diagnostics of a program `alone`; the program as far as it could be checked, `None` if it couldn't be read;
+    and what it stores, `None` if it has errors. `of_variants` tells whether its variants are asked about too."""
 
-    problems: Problems
-    program: Checked | None
-    storage: Storage | None
+    alone: Problems
+    program: Checked | None = None
+    storage: Storage | None = None
+    of_variants: bool = False
+
+    @cached_property
+    def problems(self) -> Problems:
+        """All diagnostics. Variants are checked when they are first asked for."""
+        problems = self.alone.copy()
+        if self.program is not None and self.of_variants:
+            compiler.check_variants(self.program, problems)
+        return problems
 
 
 @takes(dims=Optional(DIMS), variant=Optional(NAME))
@@ -50,20 +61,6 @@ def examine(
 ) -> Examined:
     """Check a file with all of its variants or one `variant`. `read` returns the source of an imported file, or `None`
     if there is none. `memory`, the same one for each version of a text, makes the next check faster."""
-    examined = _examined(path_or_source, dims, import_root, variant, read, memory)
-    if examined.program is not None and variant is None:
-        compiler.check_variants(examined.program, examined.problems)
-    return examined
-
-
-def _examined(
-    path_or_source: str | os.PathLike[str] | Source,
-    dims: Mapping[str, int] | None,
-    import_root: str | None,
-    variant: str | None,
-    read: Callable[[str], Source | None] = read_import,
-    memory: Memory | None = None,
-) -> Examined:
     problems = Problems()
     try:
         program = compiler.check(
@@ -73,11 +70,11 @@ def _examined(
         storage = compiler.store(program, problems)
         if storage is not None:
             compiler.check_loads(storage, problems)
-        return Examined(problems, program, storage)
+        return Examined(problems, program, storage, of_variants=variant is None)
     except CompileError as error:
         for diagnostic in error.diagnostics:
             problems.add(diagnostic)
-        return Examined(problems, None, None)
+        return Examined(problems)
 
 
 def format(source: str | Source) -> str:
@@ -98,7 +95,7 @@ def stored(
     variant: str | None,
 ) -> Storage:
     """The `Storage` of a program, or of a variant of it. Raises `CompileError` if there are errors."""
-    problems, _, storage = _examined(path, dims, import_root, variant)
-    if storage is None or problems.errors:
-        raise CompileError(problems)
-    return storage
+    examined = examine(path, dims=dims, import_root=import_root, variant=variant)
+    if examined.storage is None or examined.alone.errors:
+        raise CompileError(examined.alone)
+    return examined.storage

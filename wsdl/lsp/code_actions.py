@@ -54,7 +54,7 @@ def resolved(documents: Documents, action: types.CodeAction) -> types.CodeAction
 
 def rewrites(document: Document, start: int, end: int) -> Iterator[Rewrite]:
     """What can be done with the text between two offsets; nothing with a program that has errors."""
-    if not document.examined.problems.errors:
+    if not document.problems.errors:
         yield from namings(document, start, end)
         yield from ties(document, start, end)
         yield from extractions(document, start, end)

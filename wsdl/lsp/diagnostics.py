@@ -24,7 +24,7 @@ def diagnostics(documents: Documents) -> dict[str, list[types.Diagnostic]]:
     check` of all of them."""
     once: dict[tuple[object, ...], tuple[str, types.Diagnostic]] = {}
     for document in documents:
-        for diagnostic in document.examined.problems:
+        for diagnostic in document.problems:
             key = (diagnostic.code, *diagnostic.location(), diagnostic.message)
             if key not in once:
                 uri = document.uri if diagnostic.span is None else documents.uri(diagnostic.span.source)

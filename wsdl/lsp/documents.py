@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from lsprotocol import types
@@ -32,6 +33,8 @@ from wsdl.syntax import tree
 from wsdl.syntax.parser import parse
 from wsdl.syntax.read import read_import
 
+T = TypeVar("T")
+
 
 class Document:
     """One version of an open file."""
@@ -39,6 +42,7 @@ class Document:
     def __init__(self, uri: str, source: Source, version: int | None, documents: Documents) -> None:
         self.uri, self.source, self.version, self.documents = uri, source, version, documents
         self._examined: Examined | None = None
+        self._problems: Problems | None = None
         self._read: dict[str, Source | None] = {}  # the imported files of the last check, by path
         self._index: Index | None = None
         self._inventory: Inventory | None = None
@@ -49,13 +53,21 @@ class Document:
 
     @property
     def examined(self) -> Examined:
-        """All diagnostics of the file as it is now, and its program."""
+        """The file as it is now, as far as it is a program."""
         if self._examined is None or any(self._source_of(path) is not source for path, source in self._read.items()):
-            self._read, self._index, self._inventory = {}, None, None
-            self._examined = self._check()
+            self._read, self._index, self._inventory, self._problems = {}, None, None, None
+            self._examined = self._guarded(self._check, Examined)
             if self._examined.storage is not None:
                 self.documents.checked[self.uri] = self
         return self._examined
+
+    @property
+    def problems(self) -> Problems:
+        """All diagnostics of the file as it is now, and of its variants."""
+        examined = self.examined
+        if self._problems is None:
+            self._problems = self._guarded(lambda: examined.problems, lambda problems: problems)
+        return self._problems
 
     @property
     def last_checked(self) -> Document:
@@ -94,16 +106,18 @@ class Document:
         self._examined = None
 
     def _check(self) -> Examined:
+        root, memory = self.documents.import_root, self.documents.memory
+        return examine(self.source, import_root=root, read=self._import, memory=memory)
+
+    def _guarded(self, run: Callable[[], T], failed: Callable[[Problems], T]) -> T:
+        """What `run` returns; where it fails, what `failed` makes of the diagnostic of a bug."""
         try:
-            return examine(
-                self.source, import_root=self.documents.import_root, read=self._import, memory=self.documents.memory
-            )
+            return run()
         except Exception as error:  # an editor shows it beside the text, and goes on
             traceback.print_exc(file=sys.stderr)
             message = f"internal error: this is a bug in wsdl ({type(error).__name__}: {error})"
             help = "please report it with the program; the log of the language server has the traceback"
-            problem = Diagnostic("E0799", message, self.source.span(0, 0), help=help)
-            return Examined(Problems([problem]), None, None)
+            return failed(Problems([Diagnostic("E0799", message, self.source.span(0, 0), help=help)]))
 
     def _import(self, path: str) -> Source | None:
         self._read[path] = None

@@ -20,7 +20,7 @@ def quick_fixes(document: Document, params: types.CodeActionParams) -> list[type
             is_preferred=True,
             edit=types.WorkspaceEdit(changes=_changes(diagnostic.fix, document.documents)),
         )
-        for diagnostic in document.examined.problems
+        for diagnostic in document.problems
         if diagnostic.fix and (span := diagnostic.span) is not None
         if span.source is document.source and span.start <= end and start <= span.end
     ]

@@ -80,7 +80,7 @@ def _places(document: Document, name: Span) -> tuple[list[Span], list[Document]]
     if any(place.source.is_standard for place in definitions_of(document, name)):
         raise Refused(f"`{name.text}` belongs to the standard library")
     programs, found = [document], [name]
-    for error in document.examined.problems.errors:
+    for error in document.problems.errors:
         raise Refused(f"correct the errors first, so that all uses are known: {_shown(error, document.source)}")
     while True:
         found = places([_program(p) for p in programs], name)
@@ -108,7 +108,7 @@ def _program(document: Document) -> Program:
 
 def _check_known(text: str, programs: Iterable[Document], found: Iterable[Span]) -> None:
     """Refuse a name if a program with errors has it where it isn't known what it stands for."""
-    doubtful = {program: program.examined.problems.errors for program in programs}
+    doubtful = {program: program.problems.errors for program in programs}
     certain = [_program(program) for program, errors in doubtful.items() if not errors]
     for program, errors in doubtful.items():
         places = unknown(_program(program), certain, text) if errors else ()

@@ -38,7 +38,7 @@ def text_after(rewrite: Rewrite, document: Document) -> str:
     except CompileError as error:
         raise Refused(f"{rewrite.title}: {error.diagnostics[0].message}") from None
     after = examine(Source(source.path, text), import_root=document.documents.import_root, read=document.documents.read)
-    known = [diagnostic.code for diagnostic in document.examined.problems]
+    known = [diagnostic.code for diagnostic in document.problems]
     for diagnostic in after.problems:
         if diagnostic.code not in known:
             raise Refused(f"{rewrite.title}: {diagnostic.summary()}")

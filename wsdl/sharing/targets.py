@@ -95,7 +95,7 @@ class Targets:
         for end in dict.fromkeys([len(pattern.steps), last]):
             for start in range(end if self._groups else 0):
                 name = _name(pattern.steps[start:end])
-                above = self._layers(pattern.steps[:start], base) if name else []
+                above = self._layers(pattern.steps[:start], base) if name in self._endings else []
                 names = [f"{file_path(path)}.{name}".lstrip(".") for path in above]
                 members = [self._slots_of(name) for name in names]
                 if members and all(members):
@@ -142,6 +142,12 @@ class Targets:
         if not slots and name in self._groups:
             raise NotFound  # a group with a mistake, which was reported
         return slots
+
+    @cached_property
+    def _endings(self) -> set[str]:
+        """With what the name of a group, or of a part of one, may end: most paths need no further look."""
+        names = (name.split(".") for name in {*self._groups, *self._members})
+        return {".".join(parts[start:]) for parts in names for start in range(len(parts))}
 
     def _name_of(self, slot: Slot) -> str:
         return (self._group_of(slot) if self._group_of is not None else None) or ""
