@@ -369,10 +369,12 @@ class Module:
 
     def modules(self) -> Iterator[Module]:
         """Itself and all layers below it, in the order of their declaration."""
-        yield self
-        for child in self.children.values():
-            for module in child if isinstance(child, list) else [child]:
-                yield from module.modules()
+        left = [self]
+        while left:
+            module = left.pop()
+            yield module
+            for child in reversed(module.children.values()):
+                left.extend(reversed(child) if isinstance(child, list) else [child])
 
     def all_slots(self) -> Iterator[Slot]:
         """Its slots and those of all layers below it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import isfinite
 from typing import Any, Literal, get_args
 
@@ -56,7 +57,7 @@ class TensorType:
     def elements(self) -> Dim:
         return product(self.shape)
 
-    @property
+    @cached_property
     def sizes(self) -> tuple[int, ...] | None:
         """The shape as integers, or `None` where a dimension is known at run time only."""
         sizes = []

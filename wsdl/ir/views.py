@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
 from types import EllipsisType
 from typing import Any, Literal, TypeAlias
@@ -293,9 +293,7 @@ class View:
         return axis % len(self.shape)
 
     def _with_step(self, step: Step) -> View:
-        view = View(self.source, (*self.steps, step))._simplified()
-        _ = view.layout  # raises `ViewError` if the chain isn't a view
-        return view
+        return _after(self, step)
 
     def _simplified(self) -> View:
         """The same view in fewer steps: merges neighbors of one kind, and removes steps without effect."""
@@ -316,6 +314,14 @@ class View:
                     if len(shorter.steps) < len(steps) and shorter.layout == simple.layout:
                         return shorter
         return simple if len(steps) == len(self.steps) else simple._simplified()
+
+
+@lru_cache(4096)
+def _after(view: View, step: Step) -> View:
+    """A view with one more step. Many parameters of a network have the same few shapes and views."""
+    after = View(view.source, (*view.steps, step))._simplified()
+    _ = after.layout  # raises `ViewError` if the chain isn't a view
+    return after
 
 
 def _contiguous(shape: Sequence[int]) -> list[list[Digit]]:

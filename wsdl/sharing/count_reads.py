@@ -18,13 +18,13 @@ read more elements together than it has.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from typing import TypeAlias
 
-from wsdl.ir.graph import Application, Graph, Model, Node, Reads, Repetition, Value
+from wsdl.ir.graph import Application, Model, Node, Reads, Repetition, Value
 from wsdl.ir.stages import Checked
 from wsdl.ir.views import View
 from wsdl.sharing.fold_views import moved
@@ -41,12 +41,18 @@ def count_reads(program: Checked) -> Checked:
 
 
 def _counted(model: Model) -> Model:
-    applications: dict[Application, None] = {}  # in the order of the graph
-    for node in model.graph.needed():
-        for inner in [node, *(node.body.walk() if node.body is not None else ())]:
-            applications.update(dict.fromkeys(_around(inner.application)))
+    needed = model.graph.needed()
+    innermost = dict.fromkeys(node.application for node in _with_bodies(needed))  # in the order of the graph
+    applications = dict.fromkeys(around for application in innermost for around in _around(application))
     applied = dict(Counter(application.path for application in applications))
-    return replace(model, reads=_Counting(model).reads(), applied=applied)
+    return replace(model, reads=_Counting(model).reads(needed), applied=applied)
+
+
+def _with_bodies(nodes: Iterable[Node]) -> Iterator[Node]:
+    for node in nodes:
+        yield node
+        if node.body is not None:
+            yield from node.body.walk()
 
 
 @dataclass(eq=False)
@@ -70,11 +76,12 @@ class _Counting:
     formulas: list[Node] = field(default_factory=list)
     sites: dict[UseSite, int] = field(default_factory=dict)  # and the number of its bit
 
-    def reads(self) -> dict[str, Reads]:
+    def reads(self, needed: Sequence[Node]) -> dict[str, Reads]:
+        """How often each slot is read by the `needed` nodes of the model's graph."""
         graph = self.model.graph
         self.data.update(graph.inputs)
         producers = {value: node for node in graph.nodes for value in node.results}
-        self._go_through(graph)
+        self._go_through(needed)
         for value in graph.outputs:
             if value in self.from_weights:  # computed from weights alone
                 self._meets_data(value, producers[value])
@@ -87,14 +94,14 @@ class _Counting:
 
     # -- where weights meet data ---------------------------------------------------------------------------------------
 
-    def _go_through(self, graph: Graph) -> None:
-        for node in graph.needed():
+    def _go_through(self, nodes: Iterable[Node]) -> None:
+        for node in nodes:
             if node.op == "parameter":
                 slot = str(node.attributes["slot"])
                 self._add_part(node.result, _Part(slot, View.identity(node.result.type.sizes or ())))
                 continue
             reads = node.reads()
-            source = self.parts.get(node.inputs[0]) if node.inputs else None
+            source = self.parts.get(reads[0]) if reads else None
             view = moved(source.view, node) if source is not None else None
             if source is not None and view is not None:
                 self._add_part(node.result, _Part(source.slot, view))
@@ -115,7 +122,7 @@ class _Counting:
             self._meets_data(value, node)
         if node.body is not None:
             self.data.update(node.body.inputs)
-            self._go_through(node.body)
+            self._go_through(node.body.needed())
             for value in node.body.outputs:
                 self._meets_data(value, node)
 
