@@ -1,8 +1,8 @@
 """Repeats an application of a layer for one that is alike, instead of running the body again.
 
 Twelve layers of an array have one body, and most often inputs of one type, so that elaboration would come to the same
-result twelve times. `Recording` keeps what the first application appended to the graph and what else it did
-(`journal`); `repeat` appends the same nodes for another layer, or another use of the same one, and lets the events
+result twelve times. `_Recording` keeps what the first application appended to the graph and what else it did
+(`journal`); `Move` appends the same nodes for another layer, or another use of the same one, and lets the events
 happen again. Nothing is kept of an application with a diagnostic, and of those few that do what can't be moved: they
 run again.
 """
