@@ -86,22 +86,20 @@ def pytest_collection() -> Generator[None, object, object]:
         peak = memory()
         gc.freeze()
         gc.enable()
-        gc.set_threshold(1_000_000, 20, 20)
+        gc.set_threshold(10_000_000, 20, 20)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
-    """What survives the tests of a file, such as modules and caches, is rarely garbage either, and is searched only
-    after memory has grown."""
+    """Garbage is searched for after memory has grown, among what is new since the last time: what has survived that,
+    such as modules and caches, is rarely garbage later."""
     global peak
     try:
         return (yield)
     finally:
-        if nextitem is None or nextitem.path != item.path:
-            if memory() > peak + MORE:
-                peak = memory()
-                gc.unfreeze()
-                gc.collect()
+        if memory() > peak + MORE:
+            peak = memory()
+            gc.collect()
             gc.freeze()
 
 
