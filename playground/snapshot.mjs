@@ -16,6 +16,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, "/wsdl")
 import wsdl
 from wsdl.playground.session import Session
+from wsdl.process import GARBAGE
 
 for module in pkgutil.walk_packages(wsdl.__path__, "wsdl.", onerror=lambda name: None):
     with contextlib.suppress(ImportError):  # of what isn't there, NumPy for one
@@ -25,6 +26,7 @@ session, name = Session(), "program.wsd"
 session.write(json.dumps({name: program})), session.check(name), session.explain("E0201")
 session.picture(name), session.sharing(name), session.formatted(name)
 session.completions(name, 0, 0), session.signature(name, 0, 0), session.documentation("Dense")  # read the whole library
+gc.set_threshold(GARBAGE)
 gc.collect()
 gc.freeze()  # collections don't go through what is there already
 `);
