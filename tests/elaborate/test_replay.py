@@ -14,8 +14,8 @@ from tests.programs.draw import draw
 from tests.programs.write import text_of
 from wsdl.api.checking import examine
 from wsdl.diagnostics.span import Source
+from wsdl.elaborate.move import Move
 from wsdl.elaborate.records import Memory, Outcome
-from wsdl.elaborate.replay import Move
 
 TEXTS = Path(__file__).with_name("repeated")
 FEW = ["efficientdet", "lm", "training/digits_variants", "training/sudoku", "transformers/albert", "updates/byol"]

@@ -9,7 +9,7 @@ mistake gives one message.
     evaluate         evaluates expressions and runs statements: dispatches on the kind of node ...
     meanings         ... by these tables, which name the file to open next
     calls            a call: `operations` appends nodes, `layers` creates a layer, `apply` runs the body of its block
-    replay           repeats an application that is `alike`: `records` of what the first one did, in a `journal`
+    replay           repeats an application that is alike, in place of running the body again
     context          the state that all of them share
 """
 

@@ -24,7 +24,7 @@ from wsdl.elaborate.items import (
 from wsdl.elaborate.journal import Named, Used
 from wsdl.elaborate.layers import signature as configured
 from wsdl.elaborate.records import Outcome
-from wsdl.elaborate.replay import repeated_or
+from wsdl.elaborate.replay import repeat_or_run
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.results import applied, as_tensor, assumed, finish
 from wsdl.elaborate.signatures import Signature
@@ -59,7 +59,7 @@ def apply(layer: Layer, arguments: list[ArgumentValue], span: Span, context: Con
         context.refuse_nesting()
         raise TooMuch
     dtype = _float_dtype(block, inputs) or "f32"
-    outcome = repeated_or(lambda: _run(layer, inputs, dtype, use, context), layer, inputs, dtype, use, context)
+    outcome = repeat_or_run(lambda: _run(layer, inputs, dtype, use, context), layer, inputs, dtype, use, context)
     if outcome is None:
         return POISON
     context.where.matching = None
