@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from random import Random
 
@@ -133,12 +135,36 @@ def test_any_program_after_a_damaged_one(text: str, data: st.DataObject) -> None
     compare(text, damaged, text)
 
 
-def test_what_is_kept_has_a_limit(monkeypatch: pytest.MonkeyPatch, parsed: list[str]) -> None:
-    monkeypatch.setattr(reuse, "MOST", 3)
-    blocks = [f"block b{number}()(x: f32[n]) {{\n    return x\n}}\n" for number in range(5)]
+def test_what_an_open_bracket_hides_is_not_parsed_again(parsed: list[str]) -> None:
     reuse.forget()
-    seen("".join(blocks))
-    assert len(reuse._kept) == 3
+    hidden, broken = seen(TEXT), seen(TEXT.replace("Dense(8)", "Dense((8"))
+    assert broken[1]
+    assert broken != hidden
     del parsed[:]
-    seen("".join(blocks[2:]))
+    assert seen(TEXT) == hidden
     assert parsed == []
+
+
+def test_only_the_last_versions_of_a_few_files_are_kept(monkeypatch: pytest.MonkeyPatch, parsed: list[str]) -> None:
+    monkeypatch.setattr(reuse, "MOST", 2)
+    reuse.forget()
+    sources = [Source(f"{number}.wsd", TEXT) for number in range(3)]
+    for source in sources:
+        parse(source, Problems())
+    del parsed[:]
+    parse(Source("2.wsd", f"\n{TEXT}"), Problems())
+    assert parsed == []
+    parse(Source("0.wsd", f"\n{TEXT}"), Problems())
+    assert len(parsed) == 2
+
+
+def test_no_earlier_version_is_held() -> None:
+    reuse.forget()
+    versions = []
+    for number in range(4):
+        source = Source("test.wsd", TEXT.replace("x + x", f"{number} * x"))
+        parse(source, Problems())
+        versions.append(weakref.ref(source))
+        del source
+    gc.collect()
+    assert [version() is not None for version in versions] == [False, False, False, True]

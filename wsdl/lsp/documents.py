@@ -157,6 +157,8 @@ class Documents:
 
     def put(self, uri: str, text: str, version: int | None) -> None:
         """Open a file, or give it another text."""
+        if uri in self._open:  # what is kept of earlier versions needs no more than their texts
+            self._open[uri].source.memory.clear()
         self._open[uri] = Document(uri, Source(path_of(uri), text), version, self)
 
     def close(self, uri: str) -> None:

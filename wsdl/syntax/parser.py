@@ -14,9 +14,10 @@ from lark import Lark, UnexpectedInput, UnexpectedToken
 
 from wsdl.diagnostics import Diagnostic, Problems, deduplicated, limits
 from wsdl.diagnostics.span import Source, Span
-from wsdl.syntax import mistakes, reuse, tree
+from wsdl.syntax import mistakes, tree
 from wsdl.syntax.grammar import make_parser
 from wsdl.syntax.layout import Chunk, Layout, read
+from wsdl.syntax.reuse import Reuse, Written
 from wsdl.syntax.tree_builder import Builder
 
 _WITHOUT_STATEMENTS = ("load", "class", "struct")  # their braces contain no statements
@@ -48,26 +49,28 @@ def _parsed(source: Source) -> tuple[tree.File, tuple[Diagnostic, ...]]:
     declarations = []
     wrong = False
     with lock:
+        reuse = Reuse(source)
         for chunk in layout.chunks:
             if len(own_problems) >= limits.PROBLEMS:
                 break
             if chunk.indent and wrong:  # the body, indented as in Python, of a declaration with an error
                 continue
-            declaration = _declaration(Reading(source, layout, chunk, docs, own_problems))
+            declaration = _declaration(Reading(source, layout, chunk, docs, own_problems), reuse)
             wrong = declaration is None
             if declaration is not None:
                 declarations.append(declaration)
+        reuse.done(has_errors=bool(own_problems.errors))
     file = tree.File(Span(source, 0, len(source.text)), source, tuple(declarations), layout.comments)
     return file, tuple(_once_in_tables(own_problems, layout.chunks, source))
 
 
-def _declaration(reading: Reading) -> tree.Declaration | None:
-    """One declaration, `None` if it has errors: parsed, or as it was in an earlier version of the file."""
+def _declaration(reading: Reading, reuse: Reuse) -> tree.Declaration | None:
+    """One declaration, `None` if it has errors: parsed, or as it is in the last version of the file."""
     before, start = len(reading.problems), reading.chunk.start
-    written = reuse.Written.of(reading.text, reading.source, start, reading.docs)
-    declaration = (
-        None if reading.chunk.faults or reading.chunk.hopeless else reuse.moved(written, reading.source, start)
-    )
+    if reading.chunk.faults or reading.chunk.hopeless:
+        return reading.run()
+    written = Written.of(reading.text, reading.source, start, reading.docs)
+    declaration = reuse.moved(written, start)
     if declaration is None:
         declaration = reading.run()
         if declaration is not None and len(reading.problems) == before:

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from wsdl.diagnostics.span import Source, Span
 from wsdl.syntax import tree
 
-MOST = 500  # declarations that are kept: some 25 MB
+MOST = 100  # files whose last version is kept
+STALE = 300  # declarations that may be kept beside those of a version with errors
 
 
 class Written(NamedTuple):
@@ -31,30 +32,44 @@ class Written(NamedTuple):
         return Written(text, not source.line(line)[: column - 1].strip(), below)
 
 
-_kept: OrderedDict[Written, tuple[tree.Declaration, int]] = OrderedDict()
+_last: OrderedDict[str, dict[Written, tuple[tree.Declaration, int]]] = OrderedDict()  # by path
 
 
-def keep(written: Written, declaration: tree.Declaration, start: int) -> None:
-    """Keep a declaration without errors, whose text starts at an offset."""
-    _kept[written] = declaration, start
-    _kept.move_to_end(written)
-    if len(_kept) > MOST:
-        _kept.popitem(last=False)
+class Reuse:
+    """The declarations of a version of a file, some of them as they are in the version that was parsed last."""
 
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._before = _last.get(source.path, {})
+        self._now: dict[Written, tuple[tree.Declaration, int]] = {}
 
-def moved(written: Written, source: Source, start: int) -> tree.Declaration | None:
-    """The declaration that is written like this and starts at an offset of a source; `None` if none is kept."""
-    if written not in _kept:
-        return None
-    declaration, before = _kept[written]
-    again: tree.Declaration = _Move(source, start - before).node(declaration)
-    keep(written, again, start)
-    return again
+    def keep(self, written: Written, declaration: tree.Declaration, start: int) -> None:
+        """Keep a declaration without errors, whose text starts at an offset."""
+        self._now[written] = declaration, start
+
+    def moved(self, written: Written, start: int) -> tree.Declaration | None:
+        """The declaration that is written like this and starts at an offset; `None` if there was none."""
+        known = self._now.get(written) or self._before.get(written)
+        if known is None:
+            return None
+        declaration, before = known
+        again: tree.Declaration = _Move(self._source, start - before).node(declaration)
+        self.keep(written, again, start)
+        return again
+
+    def done(self, has_errors: bool) -> None:
+        """The file is parsed: from now on this is the last version. If it has errors it lacks declarations, which the
+        next one may have again as they were before."""
+        stay = has_errors and len(self._before) <= STALE + 2 * len(self._now)
+        _last[self._source.path] = {**self._before, **self._now} if stay else self._now
+        _last.move_to_end(self._source.path)
+        if len(_last) > MOST:
+            _last.popitem(last=False)
 
 
 def forget() -> None:
     """Keep nothing of what was parsed until now."""
-    _kept.clear()
+    _last.clear()
 
 
 class _Move:
