@@ -81,7 +81,7 @@ def keystrokes(name: str, path: Path, text: str) -> Taken:
         assert document.examined.storage is not None, document.problems.errors
         program = time.process_time()
         place = types.CompletionParams(types.TextDocumentIdentifier(uri), document.positions.position(at))
-        assert completion(document, place).items
+        completion(document, place)
         completed = time.process_time()
         assert document.problems is not None
         taken.append((program - start, completed - start, time.process_time() - start))
