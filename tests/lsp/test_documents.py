@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from tests.lsp.documents import opened
 from wsdl import compiler
 from wsdl.diagnostics import Problems
+from wsdl.elaborate.scopes import standard_blocks
 from wsdl.ir.stages import Checked
+from wsdl.lsp import server
 from wsdl.lsp.diagnostics import diagnostics
 
 PROGRAM = """\
@@ -60,3 +63,20 @@ def test_a_bug_is_a_diagnostic(
         "help: please report it with the program; the log of the language server has the traceback"
     )
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_library_is_read_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(server, "standard_block", read.append)
+
+    async def run() -> int:
+        served = server.Server()
+        served._read_library()
+        first = len(read)
+        while len(read) < len(standard_blocks()):
+            await asyncio.sleep(0)
+        served._read_library()
+        return first
+
+    assert asyncio.run(run()) == 1
+    assert read == standard_blocks()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from wsdl.diagnostics import Label, Problems
 from wsdl.diagnostics.span import Span
@@ -44,11 +44,19 @@ Places: TypeAlias = tuple[Span, ...]
 Visit: TypeAlias = Callable[[tree.Node, Mapping[str, Places]], None]
 
 
-def check_names(scope: FileScope, problems: Problems, visit: Visit | None = None) -> None:
-    """Report errors about names in a file whose imports are resolved. `visit` is called for each statement and name,
-    except those of a `train`, with the names that are bound there, for editors."""
+class Look(NamedTuple):
+    """What an editor looks at: some declarations. `visit` is called for each statement and name in them, except those
+    of a `train`, with the names that are bound there."""
+
+    declarations: Collection[tree.Declaration]
+    visit: Visit
+
+
+def check_names(scope: FileScope, problems: Problems, look: Look | None = None) -> None:
+    """Report errors about names in a file whose imports are resolved."""
+    declarations, visit = look or (scope.file.declarations, None)
     known: dict[str, Places] = {name: (definition.node.name.span,) for name, definition in scope.definitions.items()}
-    for declaration in scope.file.declarations:
+    for declaration in declarations:
         if isinstance(declaration, tree.Parameter | tree.Formula | tree.Share | tree.Freeze | tree.Load | tree.Require):
             _Body(scope, problems, ChainMap({}, known), visit=visit).statement(declaration)
         elif isinstance(declaration, tree.Variant):

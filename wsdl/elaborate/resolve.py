@@ -12,7 +12,7 @@ from wsdl.diagnostics import CompileError, Label, Problems, limits
 from wsdl.diagnostics.span import Source, Span
 from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.bound_names import check_capital
-from wsdl.elaborate.check_names import Visit, check_names
+from wsdl.elaborate.check_names import Look, check_names
 from wsdl.elaborate.scopes import Definition, FileScope
 from wsdl.ir.references import References
 from wsdl.ir.stages import BASE
@@ -50,11 +50,9 @@ def resolve(source: Source, problems: Problems, read: Reader, import_root: str |
     return _scope_of(source, _files(source, problems, read, import_root))
 
 
-def resolve_file(
-    file: tree.File, problems: Problems, read: Reader, import_root: str | None = None, visit: Visit | None = None
-) -> FileScope:
-    """The same for a file that is already parsed; `visit` is called while its names are checked."""
-    return _scope_of_file(file, _files(file.source, problems, read, import_root), visit=visit)
+def resolve_file(file: tree.File, problems: Problems, read: Reader, import_root: str | None, look: Look) -> FileScope:
+    """The same for a file that is already parsed, of which only the names of some declarations are checked."""
+    return _scope_of_file(file, _files(file.source, problems, read, import_root), look=look)
 
 
 def _files(source: Source, problems: Problems, read: Reader, import_root: str | None) -> _Files:
@@ -75,7 +73,7 @@ def _scope_of_file(
     file: tree.File,
     files: _Files,
     asked: Span | None = None,
-    visit: Visit | None = None,
+    look: Look | None = None,
     is_partial: bool = False,
 ) -> FileScope:
     path = posixpath.abspath(file.source.path)
@@ -92,7 +90,7 @@ def _scope_of_file(
             check_capital(declaration.name, "variant", files.problems)
             _define_variant(declaration, scope, files.problems)
     files.open.pop()
-    check_names(scope, files.problems, visit)
+    check_names(scope, files.problems, look)
     return scope
 
 

@@ -11,6 +11,7 @@ from typing import cast
 from wsdl.diagnostics import CompileError, Problems
 from wsdl.diagnostics.span import Source
 from wsdl.elaborate.bound_names import bound_names
+from wsdl.elaborate.check_names import Look
 from wsdl.elaborate.resolve import resolve_file
 from wsdl.elaborate.scopes import FileScope
 from wsdl.lsp.documents import Document
@@ -107,7 +108,7 @@ def _with_names(place: Place, read: Incomplete, document: Document) -> Place:
             return None
 
     file = tree.File(document.tree.span, document.source, (*others, *own), ())
-    scope = resolve_file(file, Problems(), readable, document.documents.import_root, visit)
+    scope = resolve_file(file, Problems(), readable, document.documents.import_root, Look(own, visit))
     declaration = place.declaration
     if isinstance(declaration, tree.Block | tree.Model) and not names:  # in the signature
         names.update({item.name.text: item for item in declaration.inputs})

@@ -15,6 +15,7 @@ from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 
 from wsdl._version import __version__
+from wsdl.elaborate.scopes import standard_block, standard_blocks
 from wsdl.lsp import semantic_tokens
 from wsdl.lsp.client import Client
 from wsdl.lsp.code_actions import KINDS, code_actions, resolved
@@ -73,6 +74,7 @@ class Server:
         self._published: dict[str, list[types.Diagnostic]] = {}
         self._changed: set[str] = set()  # the URIs of the documents with a new version
         self._timer: asyncio.TimerHandle | None = None
+        self._unread = iter(standard_blocks())
         self._was_shut_down = False
         # Whole texts, which need no counting of lines: pygls has other ends of lines than the protocol.
         self._protocol = LanguageServer("wsdl", __version__, types.TextDocumentSyncKind.Full)
@@ -156,6 +158,7 @@ class Server:
         document = params.text_document
         self._put(document.uri, document.text, document.version)
         self._publish()
+        asyncio.get_running_loop().call_later(PAUSE, self._read_library)
 
     def _edited(self, params: types.DidChangeTextDocumentParams) -> None:
         for change in params.content_changes:
@@ -172,6 +175,14 @@ class Server:
         for document in self._documents:
             document.check_again()
         self._publish()
+
+    def _read_library(self) -> None:
+        """Parse the standard library, block by block with messages between them: the first completion needs all of it,
+        which takes 0.2 s."""
+        for name in self._unread:
+            standard_block(name)
+            asyncio.get_running_loop().call_soon(self._read_library)
+            break
 
     def _shut_down(self, params: None) -> None:
         self._was_shut_down = True
