@@ -220,3 +220,77 @@ def test_a_tensor_that_is_read_in_two_dtypes_is_stored_once(tmp_path: object) ->
     for half in ("f16", "bf16"):
         [path] = wsdl.compile(text, dtype=half).models["m"].save(f"{tmp_path}/{half}.onnx")
         assert prove(path).holds
+
+
+# -- equal numbers -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("written", "half"), [("f16", "f32"), ("f32", "f16"), ("f32", "f32")])
+def test_what_is_chosen_among_numbers_equals_one_of_them(written: str, half: str) -> None:
+    """A largest element that was moved is rounded, and the others aren't: ONNX Runtime computes them in f32."""
+    text = f"""\
+model m(x: {written}[n, 8]) -> (chosen: bool[n, 8], others: bool[n, 8]) {{
+    param w: {written}[8, 8]
+    h = x @ w
+    largest = max(h, axis=1, keepdims=true)
+    moved = concat([largest, -largest], axis=1)[:, 0:1]
+    return h == moved, h != moved
+}}
+"""
+    x = np.random.default_rng(0).standard_normal((50, 8)).astype(f"float{written[1:]}")
+    got = checked(wsdl.compile(text, dtype=half)).session()(x=x)  # type: ignore[arg-type] # a literal
+    assert got["chosen"].any(axis=1).all()
+    assert (got["chosen"].sum(axis=1) < 3).all()
+    assert (got["chosen"] != got["others"]).all()
+
+
+def test_neighbors_in_f16_are_not_equal() -> None:
+    every = np.arange(0x7C01, dtype=np.uint16).view(np.float16)  # from 0 to infinity
+    text = "model m(x: f16[n], y: f16[n]) -> (same: bool[n], other: bool[n]) {\n    return x == y, x != y\n}\n"
+    session = wsdl.compile(text).session()
+    for sign in (1, -1):
+        below, above = sign * every[:-1], sign * every[1:]
+        for x, y, equal in [(below, below, True), (above, above, True), (below, above, False), (above, below, False)]:
+            got = session(x=x, y=y)
+            assert (got["same"] == equal).all()
+            assert (got["other"] != equal).all()
+    nothing = np.full(3, np.nan, np.float16)
+    assert not session(x=nothing, y=nothing)["same"].any()
+    assert session(x=every[:3], y=-every[:3])["same"].tolist() == [True, False, False]
+
+
+CHOSEN = {
+    "largest": "max(h)",
+    "smallest": "0.5 - min(h * h)",
+    "largest of a column": "mean(max(h, axis=0))",
+    "largest of a group": "mean(segment_max(h, group, 3))",
+    "largest in place": "mean(scatter_max(full([3, 4], -9.0, dtype={written}), group, h))",
+    "largest of a row": "mean(max(h, axis=1))",
+}
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("loss", CHOSEN.values(), ids=CHOSEN.keys())
+def test_gradients_reach_what_was_chosen_in_f16(loss: str, parts: int) -> None:
+    def step(written: str) -> np.ndarray:
+        text = f"""\
+model m(x: {written}[n, 8], group: i64[n]) -> (h: {written}[n, 4]) {{
+    param w: {written}[8, 4]
+    return tanh(x @ w)
+}}
+
+train m() {{
+    loss {loss.replace("{written}", written)}
+    optimizer SGD(lr=1.0)
+}}
+"""
+        dtype = np.dtype(f"float{written[1:]}")
+        weights = {"m.w": (np.linspace(-1, 1, 32) ** 3).reshape(8, 4).astype(dtype)}
+        trainer = wsdl.compile(text, weights=weights).trainer(batch=6, accumulate=parts)
+        x = np.random.default_rng(0).standard_normal((6, 8)).astype(dtype)
+        trainer.step({"x": x, "group": np.array([0, 1, 2, 2, 0, 1])})
+        return trainer.state["m.w"].astype(np.float32) - weights["m.w"]
+
+    expected = step("f32")
+    assert np.abs(expected).max() > 0.01
+    np.testing.assert_allclose(step("f16"), expected, atol=5e-3)

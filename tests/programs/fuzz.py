@@ -81,6 +81,12 @@ def smaller(program: Description, seed: int, configuration: Configuration, kind:
     return shrunk(program, fails)
 
 
+def _run(*arguments: str) -> str:
+    """What this module prints: it forks, which a process of several threads may not."""
+    command = [sys.executable, "-m", "tests.programs.fuzz", *arguments]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
+
+
 def report(seed: int, kind: str, said: str, *, shrinks: bool = True) -> str:
     """All there is to say of a failure."""
     if kind == NOT_DRAWN:
@@ -88,7 +94,7 @@ def report(seed: int, kind: str, said: str, *, shrinks: bool = True) -> str:
     program, configuration = draw(seed), Configuration.drawn(seed)
     parts = [f"seed {seed}: {said or kind}", f"{configuration}", text_of(program)]
     if shrinks:
-        parts += ["which comes of", text_of(smaller(program, seed, configuration, kind))]
+        parts += ["which comes of", _run("--shrink", kind, "--seed", str(seed))]
     return "\n".join([*parts, f"again: python -m tests.programs.fuzz --seed {seed} --cases 1\n"])
 
 
@@ -159,9 +165,14 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at a time")
     parser.add_argument("--no-shrink", action="store_true")
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--shrink", help=argparse.SUPPRESS)  # the kind of a failure
     options = parser.parse_args()
     if options.work:
         work(options.seed, options.seed + options.cases)
+        return 0
+    if options.shrink is not None:
+        seed = options.seed
+        print(text_of(smaller(draw(seed), seed, Configuration.drawn(seed), options.shrink)))
         return 0
     start, tally = time.monotonic(), Tally(not options.no_shrink)
     ends = [options.seed + options.cases * job // options.jobs for job in range(options.jobs + 1)]

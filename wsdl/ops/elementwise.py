@@ -77,6 +77,21 @@ def _no_fraction(types: Types, constants: Numbers) -> None:
         raise OpError(f"an integer to the power of {exponent} is a fraction", argument="b", help=help, code="E0403")
 
 
+def _equal(e: Emitter, a: Ref, b: Ref) -> Ref:
+    """ONNX Runtime computes in f32 what has no kernel for f16, and keeps some results unrounded: the largest element of
+    a tensor, once it is stored or moved, equals none of it. So numbers of f16 are equal that are one once rounded."""
+    if a.type.dtype != "f16":
+        return e.node("Equal", a, b)
+    a, b = cast_to(e, a, "f32"), cast_to(e, b, "f32")
+    size = e.node("Min", e.node("Abs", a), e.node("Abs", b))
+    limit = e.node("Max", e.node("Mul", size, e.constant(_ROUNDED, "f32")), e.constant(_ROUNDED * 2.0**-14, "f32"))
+    return e.node("Or", e.node("Equal", a, b), e.node("Less", e.node("Abs", e.node("Sub", a, b)), limit))
+
+
+# Above what rounding to 11 digits changes, relative to a number, and below what two neighbors in f16 differ by.
+_ROUNDED = 2.0**-11 * (1 + 2.0**-12)
+
+
 def _trunc(e: Emitter, x: Ref) -> Ref:
     return e.node("Where", e.node("Less", x, e.constant(0, x.type.dtype)), e.node("Ceil", x), e.node("Floor", x))
 
@@ -114,9 +129,10 @@ binary("maximum", numeric, _wide("Max"), lambda np, a, b: np.maximum(a, b),
 
 # -- comparison --------------------------------------------------------------------------------------------------------
 
-binary("equal", _as_is, "Equal", lambda np, a, b: a == b, "`a == b`, as bool. ONNX Equal.", TRUTH, half="widest")
-binary("not_equal", _as_is, lambda e, a, b: e.node("Not", e.node("Equal", a, b)), lambda np, a, b: a != b,
-       "`a != b`, as bool. ONNX Equal and Not.", TRUTH, half="widest")
+binary("equal", _as_is, _equal, lambda np, a, b: a == b,
+       "`a == b`, as bool. ONNX Equal; for f16 also Sub and Less.", TRUTH, half="widest")
+binary("not_equal", _as_is, lambda e, a, b: e.node("Not", _equal(e, a, b)), lambda np, a, b: a != b,
+       "`a != b`, as bool. ONNX Equal and Not; for f16 also Sub and Less.", TRUTH, half="widest")
 binary("less", numeric, "Less", lambda np, a, b: a < b, "`a < b`, as bool. ONNX Less.", TRUTH, half="widest")
 binary("less_equal", numeric, "LessOrEqual", lambda np, a, b: a <= b, "`a <= b`, as bool. ONNX LessOrEqual.", TRUTH,
        half="widest")
