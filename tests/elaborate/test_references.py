@@ -15,6 +15,7 @@ import pytest
 from wsdl.compiler import check
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.span import Source, Span
+from wsdl.ir.references import Either, Places, listed
 from wsdl.sharing.path_references import references
 
 CASES = Path(__file__).with_name("references.txt").read_text("utf-8").split("# -----\n")
@@ -79,3 +80,25 @@ def test_each_name_knows_where_its_value_comes_from() -> None:
         "right": "add of `Dense(8)`",
         "z": "arange of nothing",
     }
+
+
+def test_what_branches_define_is_listed_when_an_editor_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind each of many branches a name is defined in all of those before: a check doesn't list them."""
+    source = Source("m.wsd", "model m(x: f32[n, 8]) {\n" + "    if true { x = x }\n" * 200 + "    return x\n}\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("wsdl.ir.references.listed", lambda places: pytest.fail("listed"))
+        program = check(source, Problems())
+    found = references(program).definitions
+    last = max((use for use in found if use.text == "x"), key=lambda use: use.start)
+    assert len(found[last]) == 201
+    assert [place.start for place in found[last][:-1]] == sorted((p.start for p in found[last][:-1]), reverse=True)
+
+
+def test_locations_are_listed_once() -> None:
+    source = Source("m.wsd", "a b c")
+    a, b, c = ((source.span(i, i + 1),) for i in (0, 2, 4))
+    assert listed(Either(Either(b, a), Either(a, Either(c, b)))) == (*b, *a, *c)
+    many: Places = a
+    for _ in range(5000):
+        many = Either(many, many)
+    assert listed(many) == a

@@ -36,11 +36,11 @@ from wsdl.elaborate.bound_names import (
 from wsdl.elaborate.elsewhere import ELSEWHERE
 from wsdl.elaborate.kinds import CONFIGURATION
 from wsdl.elaborate.scopes import FileScope, standard_block
+from wsdl.ir.references import Either, Places
 from wsdl.ir.types import DTYPES
 from wsdl.ops import NAMED
 from wsdl.syntax import tree
 
-Places: TypeAlias = tuple[Span, ...]
 Visit: TypeAlias = Callable[[tree.Node, Mapping[str, Places]], None]
 
 
@@ -125,7 +125,7 @@ class _Body:
             for dim in input_.type.dims:
                 for name in names_of(dim):
                     if name.text in self.bound:
-                        self.scope.references.add(name.span, *self.bound[name.text])
+                        self.scope.references.add_places(name.span, self.bound[name.text])
                     self.bound.setdefault(name.text, (name.span,))
         self.of_way = isinstance(node, tree.Block) and maps_matrices(node)
         if self.of_way:
@@ -136,7 +136,7 @@ class _Body:
             self.one_rest(output.type)
             self.array(output, node)
             for name in (n for dim in output.type.dims for n in names_of(dim)):
-                self.scope.references.add(name.span, *self.bound.get(name.text, ()))
+                self.scope.references.add_places(name.span, self.bound.get(name.text, ()))
         self.statements(node.body)
         if not any(isinstance(s, tree.Return) for s in flattened(node.body, into_scans=True)):
             what = "block" if isinstance(node, tree.Block) else "model"
@@ -232,7 +232,7 @@ class _Body:
             check_capital(node.name, "parameter" if node.kind == "param" else "state", self.problems)
             self.declare(node.name)
             for name in names_of(node.initializer) if node.initializer is not None else ():
-                self.scope.references.add(name.span, *self.bound.get(name.text, ()))
+                self.scope.references.add_places(name.span, self.bound.get(name.text, ()))
         elif isinstance(node, tree.Formula):
             if node.clause is not None:
                 self.clause(node.clause)
@@ -304,12 +304,12 @@ class _Body:
             self.visit(node, self.bound)
         for path in paths_of(node):
             for name in names_in_indices(path):
-                self.scope.references.add(name.span, *self.bound.get(name.text, ()))
+                self.scope.references.add_places(name.span, self.bound.get(name.text, ()))
         # Other paths of a `share` or a `load` begin below these.
         whole = node.members if isinstance(node, tree.Share) else paths_of(node)
         for root in map(root_of, whole[:1] if isinstance(node, tree.Load) else whole):
             if isinstance(root, tree.Name):
-                self.scope.references.add(root.span, *self.owned.get(root.text, ()))
+                self.scope.references.add_places(root.span, self.owned.get(root.text, ()))
 
     def inside(self) -> _Body:
         """For names that are bound inside a part of the body only."""
@@ -342,12 +342,12 @@ class _Body:
     def also(self, *places: Mapping[str, Places]) -> None:
         """Add locations where names may be bound."""
         for name, spans in (item for some in places for item in some.items()):
-            self.bound[name] = tuple(dict.fromkeys((*spans, *self.bound.get(name, ()))))
+            self.bound[name] = Either(spans, self.bound.get(name, ()))
 
     def scan(self, node: tree.Scan) -> None:
         steps = node.over.steps if isinstance(node.over, tree.Along) else ()
         for name in names_of(node.over.axis) if isinstance(node.over, tree.Along) else ():
-            self.scope.references.add(name.span, *self.bound.get(name.text, ()))
+            self.scope.references.add_places(name.span, self.bound.get(name.text, ()))
         if isinstance(node.over, tree.Numbers):
             self.expression(node.over.range.start)
             self.expression(node.over.range.stop)
@@ -451,8 +451,10 @@ class _Body:
             self.visit(node, self.bound)
         known = (self.bound, NAMED, DTYPES, BUILTINS, NUMBERS)
         if any(name in names for names in known) or standard_block(name):
-            places = self.bound[name] if name in self.bound else (self.scope.place(name),)
-            self.scope.references.add(node.span, *places)
+            if name in self.bound:
+                self.scope.references.add_places(node.span, self.bound[name])
+            else:
+                self.scope.references.add(node.span, self.scope.place(name))
             return
         if name in self.later:
             self.problems.error(

@@ -4,8 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from wsdl.diagnostics.span import Span
+
+
+@dataclass(frozen=True, eq=False)
+class Either:
+    """Where a name is bound in one of two ways, such as in the branches of an `if`.
+
+    It is a tree, since behind thousands of branches a name has a location in each of them: check doesn't list them.
+    """
+
+    first: Places
+    second: Places
+
+
+Places: TypeAlias = tuple[Span, ...] | Either
+
+
+def listed(places: Places) -> tuple[Span, ...]:
+    """The locations, each once, from the first to the last."""
+    if not isinstance(places, Either):
+        return places
+    found, left, seen = dict[Span, None](), [places.second, places.first], set[Either]()
+    while left:
+        part = left.pop()
+        if not isinstance(part, Either):
+            found.update(dict.fromkeys(part))
+        elif part not in seen:
+            seen.add(part)
+            left += [part.second, part.first]
+    return tuple(found)
 
 
 @dataclass(eq=False)
@@ -22,17 +52,29 @@ class References:
     name of its group the paths of the slots that it stands for: those of a layer are the slots of all layers in it.
     """
 
-    definitions: dict[Span, tuple[Span, ...]] = field(default_factory=dict)
     slots: dict[Span, tuple[str, ...]] = field(default_factory=dict)
+    _listed: dict[Span, tuple[Span, ...]] = field(default_factory=dict)
+    _added: dict[tuple[Span, Places], None] = field(default_factory=dict)  # that aren't listed yet
 
     def add(self, use: Span, *definitions: Span | None) -> None:
-        """Record a use in a user's file, if its definition has a location."""
-        if use.source.is_standard:
-            return
-        known = self.definitions.get(use, ())
-        new = tuple(place for place in dict.fromkeys(definitions) if place is not None and place not in known)
-        if new:
-            self.definitions[use] = known + new
+        """Record a use in a user's file, if a definition has a location."""
+        self.add_places(use, tuple(place for place in definitions if place is not None))
+
+    def add_places(self, use: Span, places: Places) -> None:
+        """Record a use in a user's file of what is bound at some places."""
+        if places and not use.source.is_standard:
+            self._added[use, places] = None
+
+    @property
+    def definitions(self) -> dict[Span, tuple[Span, ...]]:
+        for use, places in self._added:
+            if found := listed(places):
+                self._listed[use] = tuple(dict.fromkeys((*self._listed.get(use, ()), *found)))
+        self._added.clear()
+        return self._listed
+
+    def copy(self) -> References:
+        return References(dict(self.slots), dict(self._listed), dict(self._added))
 
     def add_slots(self, place: Span | None, paths: Iterable[str]) -> None:
         """Record what a place stands for, beside what is known: in a `for` it stands for something else each time."""

@@ -62,7 +62,7 @@ class _Follow:
 
     def __init__(self, program: Checked, known: References) -> None:
         self._paths = Paths(program)
-        self.references = References(dict(known.definitions), dict(known.slots))
+        self.references = known.copy()
         self._ways = program.ways
         self._groups: dict[str, list[GroupRequest]] = {}  # by their names in files
         for group in (*program.groups, *(request.group for request in program.ways)):
