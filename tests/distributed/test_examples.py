@@ -18,6 +18,7 @@ from wsdl.ir.dtypes import numpy_dtype
 
 EXAMPLES = Path(__file__).parents[2] / "examples/training"
 STEPS, ROWS = 200, 22  # of which three workers have 7, 7 and 8
+BEGINNING = 100  # later a number may have fallen on the other side of a kink, by the rounding of this machine
 
 pytestmark = pytest.mark.skipif(os.environ.get("WSDL_WORKERS") != "all", reason="minutes: `make distributed`")
 
@@ -25,12 +26,12 @@ pytestmark = pytest.mark.skipif(os.environ.get("WSDL_WORKERS") != "all", reason=
 @dataclass(frozen=True)
 class Example:
     """A training of an example; `inputs` are shapes without rows, and how many numbers there are, or none of floats.
-    Where it has `BatchNorm`s, one process computes the batch in as many parts."""
+    Where it has `BatchNorm`s, a batch in parts is another one than the whole."""
 
     file: str
     training: str
     inputs: dict[str, tuple[tuple[int, ...], int | None]]
-    in_parts: bool = False
+    normalized: bool = False
 
     def batches(self) -> Iterator[dict[str, Any]]:
         types = wsdl.compile(EXAMPLES / self.file).trainer(self.training).batch_types
@@ -54,7 +55,7 @@ TABLE = [
         "detector.wsd",
         "shared",
         {"image": ((1, 64, 64), 256), "label": ((336,), 11), "box": ((336, 4), None)},
-        in_parts=True,
+        normalized=True,
     ),
 ]
 
@@ -70,12 +71,12 @@ def test_the_curve_of_one_process(example: Example) -> None:
         losses = [trainer.step({name: array[rows] for name, array in batch.items()}) for batch in batches]
         return losses, dict(trainer.state)
 
-    parts = (2, 3) if example.in_parts else (1,)
-    alone = {n: in_threads(1, partial(work, accumulate=n))[0] for n in parts}
+    alone = {n: in_threads(1, partial(work, accumulate=n))[0][0] for n in (1, 2, 3)}
     for workers in (2, 3):
-        expected, _ = alone[workers if example.in_parts else 1]
         (losses, state), *others = in_threads(workers, work)
-        np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(losses, alone[workers], rtol=0, atol=1e-5)
+        if not example.normalized:
+            np.testing.assert_allclose(losses[:BEGINNING], alone[1][:BEGINNING], rtol=0, atol=1e-5)
         for other, other_state in others:
             assert other == losses
             for name, array in state.items():
