@@ -10,7 +10,7 @@ import pytest
 
 import wsdl
 from wsdl.diagnostics.span import Source
-from wsdl.ir.target import Loops
+from wsdl.ir.target import Half, Loops
 
 TEXT = """
 model m(x: f32[n, 64]) -> (y: f32[n, 64]) {
@@ -56,3 +56,25 @@ def test_own_parts(way: str, tmp_path: Path) -> None:
     _, unrolled = results(way, "unroll")
     for name, array in unrolled.items():
         np.testing.assert_allclose(rolled[name], array, 1e-4, 1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("half", ["f32", "f16"])
+def test_a_formula_that_all_steps_read_is_computed_before_them(half: Half) -> None:
+    """In f16 the cast of the bias stands behind the product of the first step."""
+    text = """
+model m(x: f32[n, 6]) -> (y: f32[n, 6]) {
+    layer f = Dense(6)
+    for i in 0..8 {
+        x = f(x)
+    }
+    return x
+}
+
+param bias: f32[6] = normal(0.1)
+
+param m.f.bias = bias + bias.flip(0)
+"""
+    x = np.random.default_rng(0).standard_normal((3, 6)).astype(np.float32)
+    rolled, unrolled = (wsdl.compile(text, dtype=half, loops=loops) for loops in ("loop", "unroll"))
+    assert "Loop" in {node.op_type for node in rolled.protos["m"].graph.node}
+    np.testing.assert_allclose(rolled.session()(x=x)["y"], unrolled.session()(x=x)["y"], 1e-2, 1e-3)

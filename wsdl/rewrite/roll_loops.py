@@ -29,7 +29,7 @@ low-rank changes of `Delta`: the loop scans over the stack of them, which is the
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import count
 from math import prod
@@ -250,12 +250,25 @@ def _roll(graph: Graph, repetition: Repetition, depth: int, stacks: bool) -> boo
     at, inside = graph.nodes.index(first[0]), {node for nodes in steps for node in nodes}
     for node in hoisted:
         node.steps = node.steps[:depth]
-    after = [node for node in graph.nodes[at:] if node not in inside]
-    graph.nodes[at:] = [*hoisted, *lists, loop, *after]
+    others = [node for node in graph.nodes[at:] if node not in inside]
+    before = _leading_to([*hoisted, *lists, loop], others)
+    graph.nodes[at:] = [*before, *hoisted, *lists, loop, *(node for node in others if node not in before)]
     rewriter = Rewriter(graph)
     for (_, source), result in zip(carried, results, strict=True):
         rewriter.replace(last[source], result)
     return bool(varying)
+
+
+def _leading_to(readers: Iterable[Node], others: list[Node]) -> dict[Node, None]:
+    """Those of the other nodes that some nodes depend on, in order. They may stand between these: the cast of a
+    parameter that a formula computes stands before the first node that reads it."""
+    needed = {value for node in readers for value in node.reads()}
+    found = []
+    for node in reversed(others):
+        if not needed.isdisjoint(node.results):
+            needed.update(node.reads())
+            found.append(node)
+    return dict.fromkeys(reversed(found))
 
 
 def _invariant(first: list[Node], match: Match) -> dict[Node, None]:
