@@ -385,6 +385,35 @@ def test_an_end_for_all_rows_is_refused_in_parts() -> None:
     assert [d.code for d in evaluation(storage, storage.trainings["m"]).warnings] == ["W0801"]
 
 
+@pytest.mark.parametrize(
+    ("stop", "depth", "expected"),
+    [("0", 0, 2.0), ("depth", 0, 2.0), ("depth", 3, 0.0), ("1", 0, None), ("t", 0, None)],
+)
+def test_without_a_step_the_result_is_what_the_scan_starts_from(stop: str, depth: int, expected: float | None) -> None:
+    """No step reads what is carried into it: it is trained if there is none."""
+    text = f"""
+model m(x: f32[n, t], depth: i64) -> (y: f32[]) {{
+    param w: f32[] = ones
+    scan step in 0..{stop} with h = w {{
+        h = sum(x)
+    }}
+    return h
+}}
+
+train m() {{
+    loss y
+    optimizer SGD(lr=2.0)
+}}
+"""
+    if expected is None:
+        with pytest.raises(CompileError, match="E0816"):
+            wsdl.compile(text).trainer()
+        return
+    trainer = wsdl.compile(text).trainer(batch=2)
+    trainer.step({"x": np.ones((2, 3), np.float32), "depth": np.array(depth)})
+    assert trainer.state["m.w"] == 1.0 - expected
+
+
 def test_what_a_step_computes_for_nothing_mixes_no_rows() -> None:
     source = HALTS.replace("END", "min(done)").replace("next =", "unread = cumsum(h, axis=0)\n        next =")
     assert "unread" in source

@@ -276,12 +276,16 @@ class _Search:
 
     def _into(self, node: Node, body: Graph) -> None:
         """A carried value comes from its start and from each step, a slice from its sequence, a result from the step;
-        there is at least one step."""
-        carried = len(body.inputs) if node.op == "loop" else ScanParts.of(node).carried
+        there is at least one step, unless there is none or only the run knows their number."""
+        parts = None if node.op == "loop" else ScanParts.of(node)
+        carried = len(body.inputs) if parts is None else parts.carried
         for i, (outer, inner) in enumerate(scan_inputs(node)):
             self.sources[inner] = [outer, body.outputs[i]] if i < carried else [outer]
         for result, step in scan_results(node):
             self.sources[result] = [step]
+        if parts is not None and (parts.limit is not None or parts.steps.constant == 0):
+            for result, start in zip(node.results, node.inputs[:carried], strict=False):
+                self.sources[result].append(start)
 
     def behind(self, values: Iterable[Value]) -> tuple[set[str], set[str], list[Node]]:
         """The stored tensors that it reaches, in a graph over slots the paths of these, and the nodes without a
