@@ -3,7 +3,8 @@ with a formula is computed where it is read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 from zlib import crc32
 
 import numpy as np
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor
 
 from tests.programs.description import Formula, Group, Slot, View
+
+Given: TypeAlias = Callable[[Tensor], Tensor]
 
 
 class Storage:
@@ -40,18 +43,18 @@ class Storage:
         """The path of the slot whose tensor this one reads."""
         return self.owner(self.ties[path][0].path) if path in self.ties else path
 
-    def read(self, path: str, shape: Sequence[int], kind: str = "weight") -> Tensor:
-        """The tensor of a slot."""
+    def read(self, path: str, shape: Sequence[int], kind: str = "weight", given: Given = lambda x: x) -> Tensor:
+        """The tensor of a slot; `given` is what a formula gets of a tensor that it computes with."""
         self.slots.setdefault(path, Slot(path, tuple(shape), kind))
         if path in self.formulas:
             formula = self.formulas[path]
-            return formula.there(*(self.read(s.path, s.shape, s.kind) for s in formula.sources))
+            return formula.there(*(given(self.read(s.path, s.shape, s.kind, given)) for s in formula.sources))
         if path not in self.ties:
             if path not in self.leaves:
                 self.leaves[path] = self._drawn(path, tuple(shape), kind)
             return self.leaves[path]
         owner, view, own = self.ties[path]
-        return through(self.read(owner.path, owner.shape, owner.kind), view, own)
+        return through(self.read(owner.path, owner.shape, owner.kind, given), view, own)
 
     def is_computed(self, path: str) -> bool:
         """Is a slot computed by a formula, or tied to one that is?"""

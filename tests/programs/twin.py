@@ -114,7 +114,7 @@ class Module:
     def param(self, name: str, *shape: int, kind: str = "weight") -> Tensor:
         """A slot as it is read here."""
         path = self.below(name)
-        read = self.machine.storage.read(path, shape, kind)
+        read = self.machine.storage.read(path, shape, kind, self.machine.read)
         if path in self.machine.statistics:
             read = self.machine.statistics[path]
         if path in self.machine.frozen or self.machine.mode(path):
