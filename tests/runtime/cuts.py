@@ -45,6 +45,8 @@ WRITTEN = [  # as somebody would write them
 ]  # fmt: skip
 THROUGH_ALL = [  # change with what is trained through numbers of all rows alone
     "mean(abs(x[:, 0:4] * sum(y, axis=0) - t))", "mean((mean(t * mean(y), axis=0) - t) ** 2)",
+    "mean((t * (mean(t, axis=0) + head.bias)) ** 2)", "mean((gradient(sum(mean(x, axis=0) @ head.weight.T), x) + x) ** 2)",
+    "mean((t * mean(t * head.bias ** 2, axis=0) * sum(head.weight ** 2) * max(t, axis=0) - t) ** 2)",
 ]  # fmt: skip
 COUNTS = [  # numbers that nothing can be learned from
     "n", "mean(e > 0)", "cast(max(cast(e > 3, i64)), f32)", "sum(sum(one_hot(label, 3), axis=0) ** 2) / n ** 2", "sum(w)",

@@ -291,6 +291,7 @@ class _Separation:
             share = build.mul(value, build("div", own, all))
             self.shares[value] = build("straight_through", value, share)
             self.kinds[self.shares[value]] = "whole"
+            self.trained.add(self.shares[value])
         return self.shares[value]
 
 
