@@ -125,6 +125,15 @@ def test_lenses_stay_while_there_are_errors(editor: Editor, tmp_path: Path) -> N
     ]
 
 
+def test_no_lens_counts_uses_of_another_program(editor: Editor, tmp_path: Path) -> None:
+    """Groups of a variant are none of the program, whose figures the lenses have."""
+    path, text = tmp_path / "m.wsd", (FIXTURES / "tied.wsd").read_text(encoding="utf-8")
+    editor.open(path, text)
+    before = editor.ask("codeLens", path)
+    assert editor.change(path, text + "\nvariant norms { share { lm.blocks[*].norm } }\n") == []
+    assert editor.ask("codeLens", path) == before
+
+
 def test_a_lens_goes_through_its_members(editor: Editor, tmp_path: Path) -> None:
     """All at once for a client with a command for it, otherwise one after the other."""
     path, text = tmp_path / "m.wsd", (FIXTURES / "tied.wsd").read_text(encoding="utf-8")

@@ -46,7 +46,9 @@ def next_member(documents: Documents, uri: str, number: int) -> types.ShowDocume
 
 
 def _nodes(document: Document) -> Iterator[tree.Model | tree.Share]:
-    return (node for node in walk(document.tree) if isinstance(node, tree.Model | tree.Share))
+    """Models and groups of the program, without those of its variants, whose sharing it doesn't have."""
+    declarations = (d for d in document.tree.declarations if not isinstance(d, tree.Variant))
+    return (node for d in declarations for node in walk(d) if isinstance(node, tree.Model | tree.Share))
 
 
 def _key(node: tree.Model | tree.Share) -> str:
