@@ -64,8 +64,7 @@ inWorkbench("a trusted folder", {}, (test) => {
     await page.locator(".view-line", { hasText: "2.0 M parameters, shared" }).first().waitFor();
     const lines = await w.texts(".editor-instance .view-line");
     assert.ok(lines.includes("    h: f32[n, t, 256] = tok(ids) + pos(arange(t))"), lines.join("\n"));
-    const shared = await w.style("tok");
-    assert.deepEqual([shared.color, shared.fontWeight], ["rgb(143, 90, 0)", "700"]);
+    await w.styled("tok", { color: "rgb(143, 90, 0)", fontWeight: "700" }); // asked for by itself, some moments later
     assert.notEqual((await w.style("layer")).color, (await w.style("Embedding")).color);
     assert.equal((await w.style("norm")).fontWeight, "400");
     await w.shot("opened");
@@ -239,8 +238,12 @@ inWorkbench("a folder that isn't trusted", { trusted: false }, (test) => {
     await w.shot("restricted");
     await w.command("Workspaces: Manage Workspace Trust");
     await page.getByRole("button", { name: "Trust", exact: true }).click();
+    await page.getByText("You trust this folder").waitFor();
+    await page.locator(".modal-editor-action-container .codicon-close").click(); // else keys don't reach the workbench below it
+    await page.locator(".modal-editor-part").waitFor({ state: "detached" });
     await w.edit("lm.wsd");
     assert.match((await w.texts(".codelens-decoration a"))[0], /parameters/);
+    assert.equal(await page.locator(".notification-toast").count(), 0); // one server was started
   });
 });
 

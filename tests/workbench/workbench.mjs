@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { createRequire } from "node:module";
 import * as os from "node:os";
 import * as path from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { chromium } from "playwright-core";
 
 const find = createRequire(import.meta.url).resolve;
@@ -162,6 +163,14 @@ export class Workbench {
       const { color, fontWeight } = getComputedStyle(spans.find((span) => span.textContent.trim() === word));
       return { color, fontWeight };
     }, word);
+  }
+
+  /** Waits until a word looks so. */
+  async styled(word, style) {
+    const end = Date.now() + 10_000;
+    for (let seen; ; await this.page.waitForTimeout(100))
+      if (isDeepStrictEqual((seen = await this.style(word)), style)) return;
+      else assert.ok(Date.now() < end, `${word}: ${JSON.stringify(seen)}`);
   }
 
   /** The frame of a web view which has an element. */

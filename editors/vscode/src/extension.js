@@ -7,6 +7,8 @@ import { Picture } from "./picture.js";
 import { Tasks, train } from "./tasks.js";
 
 let client;
+let started; // the command of the client
+let last = Promise.resolve(); // the last start
 let log; // of all servers that are started; a client's own ends with it
 
 class Client extends LanguageClient {
@@ -22,11 +24,11 @@ export async function activate(context) {
   context.subscriptions.push(
     vscode.commands.registerCommand("wsdl.showPicture", () => trusted() && picture.show()),
     vscode.commands.registerCommand("wsdl.train", () => trusted() && train()),
-    vscode.commands.registerCommand("wsdl.restart", restart),
+    vscode.commands.registerCommand("wsdl.restart", () => restart()),
     vscode.commands.registerCommand("wsdl.showMembers", showMembers),
     vscode.tasks.registerTaskProvider("wsdl", new Tasks()),
-    vscode.workspace.onDidGrantWorkspaceTrust(restart),
-    vscode.workspace.onDidChangeConfiguration((change) => change.affectsConfiguration("wsdl.path") && restart()),
+    vscode.workspace.onDidGrantWorkspaceTrust(renew),
+    vscode.workspace.onDidChangeConfiguration((change) => change.affectsConfiguration("wsdl.path") && renew()),
     picture,
     log,
   );
@@ -37,12 +39,29 @@ export async function deactivate() {
   await client?.stop();
 }
 
-async function restart() {
+/** Another server, if the command is another one. That a folder is trusted changes its settings too, in the same moment. */
+const renew = () => restart((wanted) => wanted !== started);
+
+const always = () => true;
+
+/** Another server, if `due(command)` when the start before this one is over: two at once would have the same commands. */
+async function restart(due = always) {
+  const starting = last.then(() => due(wanted()) && start());
+  last = starting.catch(() => {});
+  const problem = await starting;
+  if (problem) await tell(problem);
+}
+
+/** The command, where it may be run. */
+const wanted = () => (vscode.workspace.isTrusted ? command() : undefined);
+
+/** Starts a server in place of the last one; gives why it doesn't start. */
+async function start() {
   await client?.stop().catch(() => {}); // one that never started can't be stopped
   client = undefined;
-  if (!vscode.workspace.isTrusted) return;
-  const server = { command: command(), args: ["lsp"] };
-  client = new Client("wsdl", "WSDL", server, {
+  started = wanted();
+  if (started === undefined) return undefined;
+  client = new Client("wsdl", "WSDL", { command: started, args: ["lsp"] }, {
     documentSelector: ["file", "untitled"].map((scheme) => ({ scheme, language: "wsdl" })), // no previews and old versions
     middleware: { provideCompletionItem },
     outputChannel: log,
@@ -58,16 +77,19 @@ async function restart() {
   client.starting = true;
   try {
     await client.start();
+    client.starting = false; // of one that doesn't start all has been said
+    return undefined;
   } catch (error) {
-    const [settings, shown] = ["Open Settings", "Show Log"];
-    const message = `\`${server.command} lsp\` doesn't start (${error.message ?? error}). It needs: pip install "wsdl[lsp]". If it is in a virtual environment, set wsdl.path.`;
-    const chosen = await vscode.window.showErrorMessage(message, settings, shown);
-    const which = vscode.workspace.workspaceFolders ? "openWorkspaceSettings" : "openSettings"; // those of the user lack it in a remote window
-    if (chosen === settings) await vscode.commands.executeCommand(`workbench.action.${which}`, "wsdl.path");
-    if (chosen === shown) log.show();
-  } finally {
-    client.starting = false;
+    return `\`${started} lsp\` doesn't start (${error.message ?? error}). It needs: pip install "wsdl[lsp]". If it is in a virtual environment, set wsdl.path.`;
   }
+}
+
+async function tell(problem) {
+  const [settings, shown] = ["Open Settings", "Show Log"];
+  const chosen = await vscode.window.showErrorMessage(problem, settings, shown);
+  const which = vscode.workspace.workspaceFolders ? "openWorkspaceSettings" : "openSettings"; // those of the user lack it in a remote window
+  if (chosen === settings) await vscode.commands.executeCommand(`workbench.action.${which}`, "wsdl.path");
+  if (chosen === shown) log.show();
 }
 
 /** A call whose arguments are to be filled in shows what they are. */
