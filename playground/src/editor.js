@@ -93,8 +93,8 @@ function fixNext(view) {
 // -- the editor --------------------------------------------------------------------------------------------------------
 
 /** The editor in `parent`, and what makes states of it. `onText()` is called for each change, `onPlace(offset)` where the pointer
- * or the cursor is at a name, with null where there is none; `hover(line, character)` gives what there is to say about a
- * place, `more` are further extensions. */
+ * or the cursor is at a name, with null where there is none, and after `tellPlace()`; `hover(line, character)` gives what there
+ * is to say about a place, `more` are further extensions. */
 export function createEditor(parent, { onText, onPlace, hover, more }) {
   let pointed = null; // the offset under the pointer
   let told;
@@ -119,7 +119,7 @@ export function createEditor(parent, { onText, onPlace, hover, more }) {
   const about = hoverTooltip(async (view, at) => {
     const doc = view.state.doc;
     const found = view.state.wordAt(at) ? await hover(...position(doc, at)) : null;
-    if (!found || doc !== view.state.doc) return null;
+    if (!found || doc !== view.state.doc || pointed === null) return null; // the pointer may have left meanwhile
     const [pos, end] = span(doc, found.range);
     return { pos, end, above: true, create: () => ({ dom: rendered(found.contents.value, "about") }) };
   }, { hoverTime: 350 });
@@ -138,7 +138,8 @@ export function createEditor(parent, { onText, onPlace, hover, more }) {
     }),
   ]; // prettier-ignore
   const stateOf = (text) => EditorState.create({ doc: text, extensions });
-  return { view: new EditorView({ parent, state: stateOf("") }), stateOf };
+  const view = new EditorView({ parent, state: stateOf("") });
+  return { view, stateOf, tellPlace: () => tell(view) };
 }
 
 /** Shows what the compiler says of the text that the editor has now; `fix(fix)` applies a quick fix. */

@@ -1,5 +1,6 @@
 // The files of the program: one is in the editor, and each keeps its history.
 
+import { redoDepth, undoDepth } from "@codemirror/commands";
 import { element } from "./markdown.js";
 import { changes } from "./places.js";
 
@@ -11,11 +12,16 @@ export const areFiles = (found) =>
   found !== null && typeof found === "object" && Object.keys(found).length > 0 &&
   Object.entries(found).every(([name, text]) => NAME.test(name) && typeof text === "string"); // prettier-ignore
 
+/** Texts by names, in one text. */
+export const written = (texts) => JSON.stringify(Object.entries(texts).sort());
+
 /** The files, with a button for each in `bar`. `onShow()` is called when another one is in the editor, `onChange()` when one
  * has come, gone, or got another name or text; `tell(text)` says what can't be done. */
 export function filesIn(bar, { view, stateOf }, { onShow, onChange, tell }) {
   let names = [FIRST], current = FIRST, naming = null;
-  const states = new Map(); // of all files but the current one
+  let states = new Map(); // of all files but the current one
+  let begun = false, past = [], future = []; // programs before this one, and behind it; of those the texts that they are behind
+  const program = () => ({ names, current, states: new Map(states).set(current, view.state) });
   const stateIn = (name) => (name === current ? view.state : states.get(name));
   const files = {
     current: () => current,
@@ -24,24 +30,38 @@ export function filesIn(bar, { view, stateOf }, { onShow, onChange, tell }) {
       const ordered = shownFirst ? [current, ...names.filter((name) => name !== current)] : names;
       return Object.fromEntries(ordered.map((name) => [name, stateIn(name).doc.toString()]));
     },
-    /** Other files in place of these. The history of the editor goes on, so that they can be brought back. */
+    /** Another program in place of this one, which `undo` brings back; false if it is the same. */
     open(texts, shown = Object.keys(texts)[0]) {
-      names = Object.keys(texts);
-      states.clear();
-      for (const name of names) if (name !== shown) states.set(name, stateOf(texts[name]));
-      current = shown;
-      view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: texts[shown] }, selection: { anchor: 0 }, scrollIntoView: true });
-      draw();
-      onShow();
+      if (begun && written(texts) === written(files.texts())) return false;
+      if (begun) past.push(program());
+      [begun, future] = [true, []];
+      put({ names: Object.keys(texts), current: shown, states: new Map(Object.entries(texts).map(([name, text]) => [name, stateOf(text)])) });
+      return true;
     },
     show(name) {
-      if (name === current || !states.has(name)) return;
-      states.set(current, view.state);
-      current = name;
-      view.setState(states.get(name));
-      states.delete(name);
-      draw();
-      onShow();
+      if (name !== current && states.has(name)) put({ ...program(), current: name });
+    },
+    /** Brings back the program before this one when nothing is left to be undone in this one; true if it did. */
+    undo() {
+      if (undoDepth(view.state) || !past.length) return false;
+      const changed = names.find((name) => undoDepth(stateIn(name)));
+      if (changed) return tell(`Before that, ${changed} was changed: undo that first`), false;
+      return files.bringBack();
+    },
+    /** Brings back the program before this one, with the histories of its files; false if there is none. */
+    bringBack() {
+      if (!past.length) return false;
+      const next = program();
+      put(past.pop());
+      future.push({ next, behind: written(files.texts()) });
+      return true;
+    },
+    /** Goes on to the program in whose place this one was brought back, if nothing was changed since then. */
+    redo() {
+      if (redoDepth(view.state) || future.at(-1)?.behind !== written(files.texts())) return false;
+      past.push(program());
+      put(future.pop().next);
+      return true;
     },
     /** Changes files; `edits` are those of the protocol by name. */
     edit(edits, userEvent) {
@@ -54,6 +74,16 @@ export function filesIn(bar, { view, stateOf }, { onShow, onChange, tell }) {
       onChange();
     },
   };
+
+  function put(program) {
+    ({ names, current } = program);
+    states = new Map(program.states);
+    view.setState(states.get(current));
+    view.dispatch({ scrollIntoView: true });
+    states.delete(current);
+    draw();
+    onShow();
+  }
 
   function add() {
     let name = "module.wsd";

@@ -1,13 +1,15 @@
 // The page: what is written goes to the compiler, and what it says goes into the page.
 
+import { Prec } from "@codemirror/state";
+import { keymap } from "@codemirror/view";
 import { startCompiler } from "./compiler.js";
 import { completing } from "./completion.js";
 import { createEditor, showChecked, showLights, withCursorInView } from "./editor.js";
-import { areFiles, filesIn } from "./files.js";
+import { areFiles, filesIn, written } from "./files.js";
 import { LONGEST, filesIn as filesInLink, linkTo } from "./link.js";
 import { colored, element, rendered } from "./markdown.js";
 import { naming } from "./names.js";
-import { pictureIn, showProblems, showSharing, tabs } from "./panels.js";
+import { pictureIn, showNothing, showProblems, showSharing, tabs } from "./panels.js";
 import { offset, position } from "./places.js";
 
 const $ = (id) => document.getElementById(id);
@@ -28,23 +30,32 @@ function say(text, severity = "") {
 }
 
 let fading;
-/** What has been done, for some seconds. */
-function note(text) {
+/** What has been done, for some seconds; longer with a button that takes it back. */
+function note(text, undo) {
   $("notice").textContent = text;
+  if (undo) {
+    const button = $("notice").appendChild(element("button", "", "Undo"));
+    button.type = "button";
+    button.addEventListener("click", undo);
+  }
   clearTimeout(fading);
-  fading = setTimeout(() => ($("notice").textContent = ""), 8000);
+  fading = setTimeout(() => ($("notice").textContent = ""), undo ? 20_000 : 8000);
 }
 
 // -- the program -----------------------------------------------------------------------------------------------------
 
 let timer, checking = false, changed = false, checked = null, first = true;
-let linked = null; // the files of the link in the address bar, as JSON
+let linked = null; // the files of the link in the address bar, as `written` gives them
 
 const editor = createEditor($("editor"), {
   onText,
   onPlace,
-  hover: (line, character) => (checked ? ask("hover", line, character) : null),
-  more: [completing(ask, (name) => compiler.ask("documentation", name)), naming({ ask, go, tell: note, edit: (edits) => files.edit(edits, "input.rename") })],
+  hover: (line, character) => ask("hover", line, character),
+  more: [Prec.high(keymap.of([
+    { key: "Mod-z", run: () => broughtBack(files.undo()) },
+    { key: "Mod-y", run: () => files.redo() },
+    { key: "Mod-Shift-z", run: () => files.redo() },
+  ])), completing(ask, (name) => compiler.ask("documentation", name)), naming({ ask, go, tell: note, edit: (edits) => files.edit(edits, "input.rename") })],
 });
 const view = editor.view;
 const files = filesIn($("files"), editor, {
@@ -52,6 +63,7 @@ const files = filesIn($("files"), editor, {
   onChange: onText,
   onShow() {
     onText();
+    markExample();
     picture.clear();
     for (const name of Object.keys(panels)) delete $(name).dataset.shown;
     $("sharing").replaceChildren();
@@ -77,7 +89,7 @@ async function check() {
   checking = true;
   const doc = view.state.doc, began = performance.now(), texts = files.texts();
   store(DRAFT, JSON.stringify({ files: texts, shown: files.current() }));
-  if (linked !== null && linked !== JSON.stringify(texts)) address(null, ""); // another program than that of the link
+  if (linked !== null && linked !== written(texts)) address(null, ""); // another program than that of the link
   const slow = setTimeout(() => first || say("Checking…"), 250);
   try {
     const answer = await ask("check").finally(() => clearTimeout(slow));
@@ -100,7 +112,8 @@ function show(answer, took) {
   say(`${named.join(", ") || "No problems"}${first ? "" : ` · ${Math.round(took)} ms`}`, severity);
   first = false;
   stale = new Set(["picture", "sharing", "formatted"]);
-  showPanel();
+  markExample();
+  showPanel().then(editor.tellPlace);
 }
 
 function fix({ edits }) {
@@ -157,11 +170,15 @@ const panels = {
 
 async function showPanel() {
   const name = chosen(), of = checked;
-  const kept = () => ($("stale").hidden = !checked || !$(name).dataset.shown || !stale.has(name) );
+  const kept = () => ($("stale").hidden = !checked || !$(name).dataset.shown || !stale.has(name));
   if (!of || !stale.has(name)) return kept();
   const answer = await ask(name);
   if (of !== checked) return undefined;
-  if (answer !== null) {
+  if (answer?.models || (answer === null && !$(name).dataset.shown)) {
+    if (name === "picture") picture.clear();
+    delete $(name).dataset.shown;
+    showNothing($(name === "picture" ? "drawing" : name), files.current(), answer && answer.models, files.show);
+  } else if (answer !== null) {
     stale.delete(name);
     panels[name](answer);
     $(name).dataset.shown = "yes";
@@ -169,15 +186,16 @@ async function showPanel() {
   return kept();
 }
 
+let places = 0; // at which something was asked
 async function onPlace(at) {
-  const of = checked;
-  if (!of) return;
+  const of = checked, asked = ++places;
+  if (!of) return; // it is told again when this text is checked
   if (at === null) return showLights(view, picture.unpoint());
   const [line, character] = position(view.state.doc, at);
-  const places = await ask("highlights", line, character);
-  if (of !== checked) return;
+  const found = await ask("highlights", line, character);
+  if (of !== checked || asked !== places) return;
   const inPicture = picture.point(line, character);
-  showLights(view, places?.map(({ range }) => range) ?? inPicture);
+  showLights(view, found?.map(({ range }) => range) ?? inPicture);
 }
 
 // -- examples, links, files ---------------------------------------------------------------------------------------------
@@ -194,13 +212,33 @@ examples.then((groups) => {
 $("examples").addEventListener("change", async ({ target }) => {
   const all = Object.values(await examples).flat();
   const example = all.find((one) => one.name === target.value);
-  if (example !== undefined) files.open(example.files);
+  if (example !== undefined) open(example.files);
 });
+
+const exampleNames = examples.then((groups) => new Map(Object.values(groups).flat().map(({ name, files: texts }) => [written(texts), name])));
+
+/** The list shows which example this is, so that one that was changed can be chosen again. */
+async function markExample() {
+  $("examples").value = (await exampleNames).get(written(files.texts())) ?? "";
+}
+
+/** Puts other files in place of these, and tells how to bring them back if they are somebody's work. */
+async function open(texts) {
+  const before = files.texts(), [name, ...others] = Object.keys(before);
+  note(""); // what it says may be about another program
+  if (!files.open(texts) || (await exampleNames).has(written(before)) || !Object.values(before).some((text) => text.trim())) return;
+  note(`Replaced ${name}${others.length ? ` and ${others.length} more` : ""}`, () => broughtBack(files.bringBack()));
+}
+
+function broughtBack(done) {
+  if (done) note(`${files.current()} is back`);
+  return done;
+}
 
 $("link").addEventListener("click", async () => {
   const texts = files.texts(), link = await linkTo(files.texts(true));
   if (link === null) return note(`The program is too long for a link of ${LONGEST.toLocaleString("en")} characters: download it instead`);
-  address(JSON.stringify(texts), link);
+  address(written(texts), link);
   const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
   return note(copied ? `Copied a link of ${link.length.toLocaleString("en")} characters` : "The link is in the address bar");
 });
@@ -230,8 +268,8 @@ async function openLinked() {
     note("The program in this link isn't whole: it may have been cut off");
     return false;
   }
-  linked = found && JSON.stringify(found);
-  if (found) files.open(found);
+  linked = found && written(found);
+  if (found) open(found);
   return found !== null;
 }
 
@@ -268,5 +306,7 @@ function draft() {
   return areFiles(texts ?? null) ? [texts, shown in texts ? shown : undefined] : null;
 }
 
-if (!(await openLinked())) files.open(...(draft() ?? [Object.values(await examples)[0][0].files]));
+const kept = draft();
+if (kept) files.open(...kept);
+if (!(await openLinked()) && !kept) files.open(Object.values(await examples)[0][0].files);
 if (/Mac|iPhone|iPad/.test(navigator.platform)) $("modifier").textContent = "⌘";

@@ -32,14 +32,16 @@ export function tabs(list, onShow) {
 
 /** The picture in `box`. `onLight(places)` gets the places in the program that read what is lit. */
 export function pictureIn(box, said, onLight) {
-  let show = () => {}, places = {}, pinned = [], quiet = false;
+  let show = () => {}, places = {}, pinned = [], pointed = [], quiet = false;
   const named = (target) => [target.closest?.("g.node[role=button]")].filter(Boolean).map((node) => node.querySelector("title").textContent);
   const lit = () => [...box.querySelectorAll(".node.on title")].flatMap((title) => places[title.textContent] ?? []);
-  const hovered = (target) => (named(target).length ? named(target) : pinned);
+  const here = () => (pointed.length ? pointed : pinned); // before all that the editor points at
   const quietly = (names) => ((quiet = true), show(...names), (quiet = false));
-  box.addEventListener("pointerover", ({ target }) => show(...hovered(target)));
-  box.addEventListener("pointerleave", () => show(...pinned));
+  const pointAt = (names) => ((pointed = names), show(...here()));
+  box.addEventListener("pointerover", ({ target }) => pointAt(named(target)));
+  box.addEventListener("pointerleave", () => pointAt([]));
   box.addEventListener("click", (event) => {
+    if (!event.target.closest("svg")) return;
     const names = named(event.target);
     pinned = names[0] === pinned[0] ? [] : names;
     show(...pinned);
@@ -50,15 +52,14 @@ export function pictureIn(box, said, onLight) {
   }, true);
   return {
     clear() {
-      [show, places, pinned] = [() => {}, {}, []];
+      [show, places, pinned, pointed] = [() => {}, {}, [], []];
       box.textContent = "";
     },
     draw(picture) {
       places = picture.places;
-      pinned = [];
+      [pinned, pointed] = [[], []];
       box.innerHTML = picture.svg.slice(picture.svg.indexOf("<svg"));
       const svg = box.querySelector("svg");
-      if (!svg.querySelector(".node")) return void (box.textContent = ""); // no model
       svg.setAttribute("role", "group");
       svg.setAttribute("aria-label", "Picture of the program");
       svg.querySelector("g.graph > title")?.remove();
@@ -73,14 +74,35 @@ export function pictureIn(box, said, onLight) {
     point(line, character) {
       const around = ({ start, end }) => start.line === line && start.character <= character && character <= end.character;
       const names = Object.keys(places).filter((node) => places[node].some(around));
-      quietly(names.length ? names : pinned);
+      quietly(names.length && !pointed.length ? names : here());
       return lit();
     },
     unpoint() {
-      quietly(pinned);
+      quietly(here());
       return lit();
     },
   };
+}
+
+// -- nothing to show -------------------------------------------------------------------------------------------------
+
+const MODEL = "model name(x: f32[n, 8]) -> f32[n, 4] {\n    return x |> Dense(4)\n}";
+
+/** Why a panel is empty, and what to do: the program has errors, or `file` has no model. `models` are files that have one;
+ * `show(file)` puts one into the editor. */
+export function showNothing(box, file, models, show) {
+  const why = element("div", "nothing"), say = (text) => why.append(element("p", "", text));
+  if (models === null) say("Nothing can be shown before the errors are mended, which are listed below the program.");
+  else {
+    say(`There is no model in ${file}. What is shown here are models, with the blocks that they apply.`);
+    if (!models.length) say("This is one:"), why.append(colored(MODEL));
+    for (const other of models) {
+      const open = why.appendChild(element("button", "", `Show ${other}`));
+      open.type = "button";
+      open.addEventListener("click", () => show(other));
+    }
+  }
+  box.replaceChildren(why);
 }
 
 // -- what is stored ----------------------------------------------------------------------------------------------
@@ -93,7 +115,8 @@ export function showSharing(box, { head, tables, totals }) {
       const row = (tag, cells) => {
         const made = element("tr", cells[0].startsWith(" ") ? "inner" : "");
         cells.forEach((cell, column) => {
-          const one = made.appendChild(element(tag, text.includes(column) ? "" : "figure", cell.trim()));
+          const one = made.appendChild(element(tag, text.includes(column) ? "" : "figure"));
+          cell.trim().split(/(?<=\.)(?=\p{L})/u).forEach((part, n) => one.append(...(n ? [element("wbr")] : []), part)); // paths break behind dots
           if (tag === "th") one.scope = "col";
         });
         return made;

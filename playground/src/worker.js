@@ -62,7 +62,7 @@ async function withMemory(bytes, use) {
 const methods = {
   async picture(name) {
     const picture = JSON.parse((await session).picture(name));
-    if (picture === null) return null;
+    if (!picture?.dot) return picture;
     graphviz ??= import("./graphviz.js").then(({ Graphviz }) => Graphviz.load());
     return { svg: (await session).finished((await graphviz).dot(picture.dot)), places: picture.places };
   },

@@ -55,6 +55,27 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   await page.keyboard.press("Escape");
   seen.ended = await lit();
 
+  // What the pointer is on now counts, not where it was or where the cursor is: from the program into the picture, and out of it
+  // before there is an answer.
+  await page.locator(".cm-line", { hasText: "Are two digits" }).click();
+  await node("s1").hover();
+  await page.waitForTimeout(300);
+  seen.stays = await page.textContent("#said");
+  await page.evaluate(() => {
+    const { postMessage } = Worker.prototype;
+    Worker.prototype.postMessage = function (message) {
+      const late = message.method === "hover" && (window.asked = true);
+      setTimeout(() => postMessage.call(this, message), late ? 500 : 0);
+    };
+    window.inTime = () => (Worker.prototype.postMessage = postMessage);
+  });
+  await page.locator(".cm-line", { hasText: "flatten" }).getByText("Dense", { exact: true }).hover();
+  await page.waitForFunction(() => window.asked);
+  await page.mouse.move(2, 2);
+  await page.waitForTimeout(1000);
+  seen.late = await all(".cm-tooltip");
+  await page.evaluate(() => window.inTime());
+
   // Break it, and mend it by the quick fix.
   const good = await text();
   await page.setViewportSize({ width: 1280, height: 560 });
@@ -178,7 +199,15 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   await page.keyboard.press("Enter");
   await checked("good");
   seen.both = [await files(), await page.evaluate(() => JSON.parse(localStorage.getItem("wsdl.files")).files)];
+  await page.waitForSelector("#drawing .nothing");
+  await page.screenshot({ path: `${folder}/nothing.png` });
+  seen.nothing = [await all("#drawing p"), await all("#drawing button"), await page.isVisible("#stale")];
   seen.violations = await violations();
+  await page.click("#drawing button");
+  seen.toModel = await page.textContent("#files [aria-current]");
+  await page.waitForSelector("#drawing svg");
+  await page.click("#files .file:not(.current) button");
+  await checked("good");
   await page.click("#link");
   await said("link");
   seen.linkOfBoth = await page.evaluate(() => location.hash);
@@ -192,8 +221,27 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   await page.evaluate((hash) => void (location.hash = hash), seen.linkOfBoth);
   await checked("good");
   seen.bothArrived = await files();
+  // Another program: it is undone as a whole, and comes again.
+  await page.selectOption("#examples", "siamese");
+  await said("Replaced");
+  seen.replaced = [await page.textContent("#notice"), await files(), await text()];
+  await page.focus(".cm-content");
+  await page.keyboard.type("# mine");
+  await page.click("#notice button");
+  seen.broughtBack = [await files(), await page.textContent("#files [aria-current]"), await page.inputValue("#examples")];
+  await page.focus(".cm-content");
+  await page.keyboard.press("Control+y");
+  seen.again = [await files(), (await text()).startsWith("# mine")];
+  for (let n = 0; n < 20 && (await files()).length < 2; n++) await page.keyboard.press("Control+z");
+  await checked("good");
+  seen.undone = [await files(), await page.evaluate(() => JSON.parse(localStorage.getItem("wsdl.files")).files)];
+  await page.selectOption("#examples", "siamese");
+  await said("Replaced");
+  await page.selectOption("#examples", "lenet");
+  await page.waitForFunction(() => !document.getElementById("notice").textContent); // nobody's work was replaced
   await page.selectOption("#examples", "siamese");
   await checked("good");
+  seen.chosen = await page.inputValue("#examples");
   await replace(good + TWO);
   await checked("good");
 
@@ -210,6 +258,12 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   await checked("good");
   await page.waitForFunction(() => document.querySelector(".cm-content").textContent.includes("arrived"));
   seen.arrived = await text();
+  await page.focus(".cm-content");
+  await page.keyboard.press("Control+z");
+  await page.waitForFunction(() => document.querySelector(".cm-content").textContent.includes("# nothing"));
+  await page.keyboard.press("Control+y");
+  await page.waitForFunction(() => document.querySelector(".cm-content").textContent.includes("arrived"));
+  await checked("good");
   await page.goto(url + link.slice(0, -20));
   await said("cut off");
   seen.draft = await text();
@@ -228,6 +282,13 @@ const seen = await onPage(chromium, url, async (page, requests) => {
   await page.waitForTimeout(200);
   seen.phone = await page.evaluate(() => document.documentElement.scrollWidth);
   await page.screenshot({ path: `${folder}/phone.png`, fullPage: true });
+  await replace("model");
+  await checked("error");
+  await page.waitForSelector("#stale");
+  seen.apart = await page.evaluate(() => {
+    const box = (id) => document.getElementById(id).getBoundingClientRect();
+    return box("tabs").bottom <= box("stale").top && box("stale").bottom <= box("picture").top;
+  });
 
   return { ...seen, foreign: requests.filter((address) => !address.startsWith(url) && !address.startsWith("blob:" + new URL(url).origin)) };
 });

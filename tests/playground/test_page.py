@@ -62,7 +62,8 @@ def test_a_visit(tmp_path: Path) -> None:
     assert seen["fromProgram"]["uses"] == ["tower"] * 3
 
     assert seen["kept"] == {"nodes": seen["fromPicture"]["nodes"], "uses": ["tower"] * 3}
-    assert seen["ended"] == []
+    assert seen["ended"] == seen["late"] == []
+    assert seen["stays"] == "tower.conv2d_2: read by conv2d_2, conv2d_2"
 
     assert seen["problem"]["list"] == [MESSAGE]
     assert seen["problem"]["fixes"] == ["Replace rellu by relu"]
@@ -99,6 +100,12 @@ def test_a_visit(tmp_path: Path) -> None:
     assert seen["elsewhere"] == ["tower.wsd:2:29"]
     both = {"siamese.wsd": PROGRAM, "base.wsd": TRUNK}
     assert seen["both"] == [["siamese.wsd", "base.wsd"], both]
+    assert seen["nothing"] == [
+        ["There is no model in base.wsd. What is shown here are models, with the blocks that they apply."],
+        ["Show siamese.wsd"],
+        False,
+    ]
+    assert seen["toModel"] == "siamese.wsd"
     assert files(seen["linkOfBoth"]) == both
     assert seen["zip"][0] == "siamese.zip"
     with ZipFile(BytesIO(b64decode(seen["zip"][1]))) as archive:
@@ -106,8 +113,13 @@ def test_a_visit(tmp_path: Path) -> None:
     assert seen["removed"][0] == ["siamese.wsd"]
     assert "base.wsd" in seen["removed"][1][0]
     assert seen["bothArrived"] == ["base.wsd", "siamese.wsd"]
+    assert seen["replaced"] == ["Replaced base.wsd and 1 moreUndo", ["siamese.wsd"], SIAMESE]
+    assert seen["broughtBack"] == [["base.wsd", "siamese.wsd"], "base.wsd", ""]
+    assert seen["again"] == [["siamese.wsd"], True]
+    assert seen["undone"] == [["base.wsd", "siamese.wsd"], both]
+    assert seen["chosen"] == "siamese"
 
-    assert seen["phone"] == 360
+    assert (seen["phone"], seen["apart"]) == (360, True)
     assert seen["dark"] == "rgb(18, 20, 27)"
     assert seen["violations"] == seen["darkViolations"] == []
 

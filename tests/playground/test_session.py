@@ -160,3 +160,14 @@ def test_an_archive(session: Session) -> None:
     files = {"main.wsd": USER, "tower.wsd": f"{TOWER}# 😀\n"}
     with ZipFile(io.BytesIO(base64.b64decode(json.loads(session.archive(json.dumps(files)))))) as archive:
         assert {name: archive.read(name).decode() for name in archive.namelist()} == files
+
+
+def test_without_a_model_the_files_that_have_one(session: Session) -> None:
+    write(session, USER, TOWER)
+    assert (
+        json.loads(session.picture("tower.wsd")) == json.loads(session.sharing("tower.wsd")) == {"models": ["main.wsd"]}
+    )
+    write(session, "")
+    assert json.loads(session.picture("main.wsd")) == {"models": []}
+    write(session, "model")
+    assert json.loads(session.picture("main.wsd")) is None

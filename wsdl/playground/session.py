@@ -38,6 +38,7 @@ from wsdl.lsp.quick_fixes import quick_fixes
 from wsdl.lsp.refused import Refused
 from wsdl.lsp.rename import prepare_rename, rename
 from wsdl.lsp.signature_help import signature_help
+from wsdl.syntax import tree
 
 FOLDER = "file:///program/"  # of all files; none is on a disk
 _WHOLE = types.Range(types.Position(0, 0), types.Position(2**31 - 1, 0))
@@ -95,7 +96,7 @@ class Session:
 
     def picture(self, name: str) -> str:
         """The DOT text of the picture, and the places in the file that read what a node of it stands for; `null` while
-        there are errors."""
+        there are errors, and without a model the files that have one."""
         from wsdl.pictures.dot import dot, stored_behind
         from wsdl.pictures.picture import picture
 
@@ -103,6 +104,8 @@ class Session:
         storage = document.examined.storage
         if storage is None:
             return "null"
+        if not storage.checked.models:
+            return self._without_model()
         drawn = picture(storage)
         places = {
             node: [
@@ -119,16 +122,30 @@ class Session:
         return with_titles(svg)
 
     def sharing(self, name: str) -> str:
-        """What `wsdl inspect` prints; `null` while there are errors."""
+        """What `wsdl inspect` prints; `null` while there are errors, and without a model the files that have one."""
         inventory = self._document(name).inventory
         if inventory is None:
             return "null"
+        if not inventory.models:
+            return self._without_model()
         tables = [table for table in (stored_table(inventory), computed_table(inventory)) if table is not None]
         return _json(
             {
                 "head": [printable(line) for line in signatures(inventory)],
                 "tables": [table._asdict() for table in tables],
                 "totals": list(totals(inventory)),
+            }
+        )
+
+    def _without_model(self) -> str:
+        """`{"models": ["main.wsd"]}`: the files that have a model."""
+        return _json(
+            {
+                "models": [
+                    _name(document.uri)
+                    for document in self._documents
+                    if any(isinstance(declared, tree.Model) for declared in document.tree.declarations)
+                ]
             }
         )
 
