@@ -24,7 +24,7 @@ from wsdl.elaborate.journal import Placed
 from wsdl.elaborate.move import Move
 from wsdl.elaborate.records import Outcome, Place, Record
 from wsdl.elaborate.where import Use
-from wsdl.ir.graph import Node, Value
+from wsdl.ir.graph import Value, walk
 from wsdl.ir.types import DType
 
 
@@ -109,7 +109,9 @@ class _Recording:
         """Keep the application, now that it is done, if it can be repeated."""
         context, builder, where = self.context, self.context.builder, self.context.where
         nodes, size = self.graph.nodes[self.nodes :], size_of(self.layer.module)
-        if _marks(context) != self.marks or (not self.is_first and size != self.size) or any(map(_measures, nodes)):
+        has_grown = not self.is_first and size != self.size
+        names_sizes = any(node.measured for node in walk(nodes))  # that only the run knows
+        if _marks(context) != self.marks or has_grown or names_sizes:
             return
         made = {value for node in nodes for value in node.results}
         record = Record(
@@ -123,7 +125,7 @@ class _Recording:
             read=builder.graphs[0].nodes[self.read :] if len(builder.graphs) > 1 else [],
             nodes=nodes,
             events=builder.journal[self.events :],
-            expanded={node for node in _walk(nodes) if node.result not in builder.origins.producers},
+            expanded={node for node in walk(nodes) if node.result not in builder.origins.producers},
             outcome=outcome,
             is_first=self.is_first,
             size=size,
@@ -154,18 +156,6 @@ def _marks(context: Context) -> list[int]:
     if mode.requests is not None:
         lists += [mode.requests.freezes, mode.requests.rates]
     return [*map(len, lists), sum(builder.measured.values()), builder.unrepeatable]
-
-
-def _measures(node: Node) -> bool:
-    """Whether sizes that only the run knows have names of their own in a node."""
-    return any(each.measured for each in _walk([node]))
-
-
-def _walk(nodes: Iterable[Node]) -> Iterator[Node]:
-    for node in nodes:
-        yield node
-        if node.body is not None:
-            yield from node.body.walk()
 
 
 def _tensors(items: Iterable[Item]) -> Iterator[Value]:

@@ -153,10 +153,7 @@ class Graph:
 
     def walk(self) -> Iterator[Node]:
         """All nodes; those of a body come after the node that has it."""
-        for node in self.nodes:
-            yield node
-            if node.body is not None:
-                yield from node.body.walk()
+        return walk(self.nodes)
 
     def graphs(self) -> Iterator[Graph]:
         """This graph and all bodies nested in it."""
@@ -212,6 +209,14 @@ class Graph:
             own.update(node.results)
         captured.update((value, None) for value in self.outputs if value not in own)
         return list(captured)
+
+
+def walk(nodes: Iterable[Node]) -> Iterator[Node]:
+    """The nodes; those of a body come after the node that has it."""
+    for node in nodes:
+        yield node
+        if node.body is not None:
+            yield from walk(node.body.nodes)
 
 
 def _copied(value: Value, copies: dict[Value, Value]) -> Value:

@@ -24,7 +24,7 @@ from functools import cached_property
 from math import prod
 from typing import TypeAlias
 
-from wsdl.ir.graph import Application, Model, Node, Reads, Repetition, Value
+from wsdl.ir.graph import Application, Model, Node, Reads, Repetition, Value, walk
 from wsdl.ir.stages import Checked
 from wsdl.ir.views import View
 from wsdl.sharing.fold_views import moved
@@ -42,17 +42,10 @@ def count_reads(program: Checked) -> Checked:
 
 def _counted(model: Model) -> Model:
     needed = model.graph.needed()
-    innermost = dict.fromkeys(node.application for node in _with_bodies(needed))  # in the order of the graph
+    innermost = dict.fromkeys(node.application for node in walk(needed))  # in the order of the graph
     applications = dict.fromkeys(around for application in innermost for around in _around(application))
     applied = dict(Counter(application.path for application in applications))
     return replace(model, reads=_Counting(model).reads(needed), applied=applied)
-
-
-def _with_bodies(nodes: Iterable[Node]) -> Iterator[Node]:
-    for node in nodes:
-        yield node
-        if node.body is not None:
-            yield from node.body.walk()
 
 
 @dataclass(eq=False)
