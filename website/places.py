@@ -25,7 +25,7 @@ _MOVED = {
     "docs/reference/errors.md": "reference/errors/index.md",
     "CHANGELOG.md": "changes.md",
     "CONTRIBUTING.md": "contributing.md",
-    "SECURITY.md": "security.md",
+    "docs/SECURITY.md": "security.md",
 }
 _FOLDERS = {"docs/": "", "build/pictures/": "pictures/", "wsdl/diagnostics/codes/": "reference/errors/"}
 _PICTURES = {".svg", ".png", ".jpg"}
