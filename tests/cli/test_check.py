@@ -59,6 +59,26 @@ def test_other_formats(wsdl: Wsdl) -> None:
     assert json.loads(wsdl("check", "wrong.wsd", "--output-format", "sarif").out)["version"] == "2.1.0"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "weights.npz"],
+        ["fmt", "weights.npz"],
+        ["graph", "weights.npz"],
+        ["compile", "weights.npz", "-o", "build"],
+        ["run", "weights.npz", "--input", "x.npz"],
+        ["train", "weights.npz", "--data", "d.npz", "-o", "run"],
+        ["study", "weights.npz", "--data", "d.npz", "--eval", "e.npz", "-o", "run"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_file_of_another_kind(wsdl: Wsdl, arguments: list[str]) -> None:
+    np.savez("weights.npz", w=np.zeros(3))
+    done = wsdl(*arguments)
+    assert done.code == 2
+    assert "a .npz file isn't a program" in done.out + done.err
+
+
 def test_stdin(wsdl: Wsdl) -> None:
     assert wsdl("check", "-", stdin=TIED.encode()).code == 0
     assert "<stdin>:2:12" in wsdl("check", "-", stdin=WRONG.encode()).out

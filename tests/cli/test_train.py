@@ -399,9 +399,10 @@ def test_data_that_do_not_fit(wsdl: Wsdl) -> None:
     assert "`label` is missing from the data" in refused(
         wsdl("train", "classify.wsd", "--data", "short.npz", "-o", "r")
     )
-    assert "`x` is f64, but must be f32[n, 8]" in refused(
-        wsdl("train", "classify.wsd", "--data", "wide.npz", "-o", "r")
-    )
+    for given in (["--data", "wide.npz"], ["--data", "train.npz", "--eval", "wide.npz"]):
+        told = refused(wsdl("train", "classify.wsd", *given, "-o", "r"))
+        assert "`x` is f64, but must be f32[n, 8]" in told
+        assert "wide.npz" in told
     assert not Path("r").exists()
 
 

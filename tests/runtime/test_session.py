@@ -13,8 +13,10 @@ from tests.onnx.running import compiled, onnx_of, random
 from wsdl import compile
 from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.run_error import RunError
+from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import numpy_dtype
-from wsdl.ir.types import DType
+from wsdl.ir.types import DType, TensorType
+from wsdl.runtime.arrays import check_inputs
 from wsdl.runtime.loading import run_failure
 from wsdl.runtime.session import Session
 
@@ -98,10 +100,14 @@ def test_names(session: Session) -> None:
 @pytest.mark.parametrize(
     ("x", "message", "help"),
     [
-        (random(1, 1, 4, dtype="float64"), "`x` is f64, but must be f32[n, t, 4]", "`x.astype(numpy.float32)`"),
+        (
+            random(1, 1, 4, dtype="float64"),
+            "`x` is f64, but must be f32[n, t, 4]",
+            "`x.astype(numpy.float32)`",
+        ),
         (np.zeros((1, 1, 4), np.uint8), "`x` is u8, but", "divided by 255"),
         (np.zeros((1, 1, 4), np.complex64), "`x` is complex64, but", None),
-        (np.array([["a"]]), "`x` is str", None),
+        (np.array([["a"]]), "`x` is text[1, 1], but must be f32[n, t, 4]", None),
         ([[[1, 2, 3, 4]], [[1]]], "`x` holds Python objects", "same length"),
         (None, "`x` holds Python objects", None),
     ],
@@ -111,6 +117,24 @@ def test_dtypes(session: Session, x: Any, message: str, help: str | None) -> Non
     assert found.code == "E0712"
     assert message in found.message
     assert help is None or help in (found.help or "")
+
+
+@pytest.mark.parametrize(
+    ("labels", "code", "help"),
+    [
+        (np.eye(3, dtype=np.float32), "E0712", "its rows are one-hot: `label.argmax(axis=-1)` gives"),
+        (np.eye(3, dtype=np.int64), "E0713", "its rows are one-hot: `label.argmax(axis=-1)` gives"),
+        (np.zeros((3, 3), np.float32), "E0712", "drops the fractions"),
+        (np.float32(1), "E0712", "drops the fractions"),
+        (np.array(["cat", "dog", "cat"]), "E0712", "number the classes: `numpy.unique(label, return_inverse=True)[1]`"),
+    ],
+)
+def test_classes_that_are_no_numbers(labels: Any, code: str, help: str) -> None:
+    signature = {"label": TensorType.of("i64", [Dim.symbol("n")])}
+    found = only(lambda: check_inputs(signature, {"label": labels}))
+    assert found.code == code
+    assert ("is f32[3, 3], but must be i64[n]" in found.message) == (code == "E0712" and labels.ndim == 2)
+    assert help in (found.help or "")
 
 
 def test_floats_for_integers_are_not_cut_off_unasked(session: Session) -> None:

@@ -117,7 +117,7 @@ def run(
         import_root=import_root,
         variant=variant,
     )
-    return session.run(open_data(data).select(session.inputs), batch=batch), diagnostics
+    return session.run(open_data(data).fitting(session.inputs), batch=batch), diagnostics
 
 
 def untrained(program: Program) -> list[Diagnostic]:

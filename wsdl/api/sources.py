@@ -14,6 +14,7 @@ from wsdl.diagnostics.suggest import nearest
 from wsdl.syntax.read import read, too_much_text
 
 STDIN = "-"
+_OTHERS = (".onnx", ".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".npz", ".npy", ".csv", ".parquet", ".py")
 
 
 def read_source(path: str | os.PathLike[str]) -> Source:
@@ -22,6 +23,8 @@ def read_source(path: str | os.PathLike[str]) -> Source:
     if name == STDIN:
         return _stdin()
     require(name)
+    if Path(name).suffix.lower() in _OTHERS:
+        raise _other_kind(name)
     source = read(name)
     assert source is not None
     return source
@@ -66,9 +69,13 @@ def program_in(path: str | os.PathLike[str] | Source) -> Source:
     suffix = Path(path).suffix.lower()
     if suffix in ("", ".wsd"):
         return read_source(path)
+    raise _other_kind(os.fspath(path))
+
+
+def _other_kind(path: str) -> CompileError:
+    message = f"a {Path(path).suffix.lower()} file isn't a program"
     help = "programs are .wsd files, models .onnx files, weights .safetensors, .pt and .npz files"
-    message = f"a {suffix} file isn't a program"
-    raise CompileError([Diagnostic("E0708", message, file=os.fspath(path), help=help)])
+    return CompileError([Diagnostic("E0708", message, file=path, help=help)])
 
 
 def _stdin() -> Source:

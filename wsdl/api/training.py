@@ -276,7 +276,7 @@ def rows_in(data: Paths, types: Mapping[str, TensorType]) -> dict[str, Any]:
     from wsdl.runtime.batches import has_rows
     from wsdl.runtime.data import open_data
 
-    arrays, rows = open_data(data).select(types), rows_of(types)
+    arrays, rows = open_data(data).fitting(types), rows_of(types)
     if any(array.shape[:1] == (0,) for name, array in arrays.items() if has_rows(types[name], rows)):
         raise fail("E0718", "the data has no rows", file=os.fspath(data))
     return arrays

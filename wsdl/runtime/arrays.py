@@ -14,7 +14,7 @@ from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.binding import SizeError, bind_sizes, rows_dimension
 from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import NUMPY, OF_NUMPY, numpy_dtype
-from wsdl.ir.types import DType, TensorType
+from wsdl.ir.types import DType, TensorType, shape_text
 
 Array = NDArray[Any]
 
@@ -103,14 +103,20 @@ def _wrong_dtype(name: str, array: Array, expected: TensorType) -> Diagnostic | 
     if array.dtype.kind == "O":
         message = f"`{name}` holds Python objects, not numbers in a regular array; {expected} is expected"
         return Diagnostic("E0712", message, help="do all its rows have the same length?")
-    there = OF_NUMPY.get(array.dtype.name, array.dtype.name)
+    shape = shape_text(array.shape) if array.ndim != expected.rank else ""
+    there = "text" if array.dtype.kind in "US" else OF_NUMPY.get(array.dtype.name, array.dtype.name)
     return Diagnostic(
-        "E0712", f"`{name}` is {there}, but must be {expected}", help=_conversion(name, array, expected.dtype)
+        "E0712",
+        f"`{name}` is {there}{shape}, but must be {expected}",
+        help=_of_one_hot(name, array, expected) or _conversion(name, array, expected),
     )
 
 
-def _conversion(name: str, array: Array, dtype: DType) -> str | None:
+def _conversion(name: str, array: Array, expected: TensorType) -> str | None:
     """How to convert an array, with what is easily forgotten."""
+    dtype = expected.dtype
+    if array.dtype.kind in "US":
+        return f"number the classes: `numpy.unique({name}, return_inverse=True)[1]`" if expected.is_integer else None
     if array.dtype.kind not in "fiub":
         return None
     convert = f"`{name}.astype({_numpy_text(dtype)})` converts it"
@@ -119,6 +125,15 @@ def _conversion(name: str, array: Array, dtype: DType) -> str | None:
     if array.dtype.kind == "f" and numpy_dtype(dtype).kind in "iu":
         return f"{convert}, and drops the fractions"
     return convert
+
+
+def _of_one_hot(name: str, array: Array, expected: TensorType) -> str | None:
+    """How to get numbers of classes where the rows, by the first ones, are each a one among zeros."""
+    if not expected.is_integer or array.ndim != expected.rank + 1 or array.dtype.kind not in "fiub" or not array.size:
+        return None
+    rows = array[:100]
+    is_one_hot = ((rows == 0) | (rows == 1)).all() and (rows.sum(axis=-1) == 1).all()
+    return f"its rows are one-hot: `{name}.argmax(axis=-1)` gives the numbers of the classes" if is_one_hot else None
 
 
 def _numpy_text(dtype: DType) -> str:
@@ -130,7 +145,8 @@ def _wrong_shapes(signature: Mapping[str, TensorType], arrays: Mapping[str, Arra
         bind_sizes(list(signature.values()), [a.shape for a in arrays.values()], list(signature))
     except SizeError as error:
         name = list(signature)[error.input]
-        help = _missing_axis(name, arrays[name], signature[name])
+        array, expected = arrays[name], signature[name]
+        help = _of_one_hot(name, array, expected) or _missing_axis(name, array, expected)
         return [Diagnostic("E0713", error.message, help=help)]
     return []
 

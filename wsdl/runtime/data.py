@@ -24,6 +24,7 @@ from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dtypes import OF_NUMPY, numpy_dtype
 from wsdl.ir.types import TensorType
 from wsdl.ir.weight_files import TensorInfo
+from wsdl.runtime.arrays import check_inputs
 from wsdl.runtime.columns import array_of, grouped, joined
 from wsdl.runtime.parquet import read_parquet
 from wsdl.weights.npz import open_npz, read_npy_header, size_of_npy
@@ -60,7 +61,7 @@ class Data(Mapping[str, Array]):
     def select(self, types: Mapping[str, TensorType]) -> dict[str, Array]:
         """The arrays named in `types`, in that order; an array without a name (`.npy`) stands for a single one.
 
-        `check_inputs` checks their types; here numbers from text are converted to the dtypes in `types`.
+        `fitting` checks their types; here numbers from text are converted to the dtypes in `types`.
         """
         if len(types) == 1 and list(self.infos) == [""]:
             return dict.fromkeys(types, self[""])
@@ -69,6 +70,15 @@ class Data(Mapping[str, Array]):
             raise self._missing(missing, types)
         arrays = {name: self[name] for name in types}
         return {name: self._of_text(name, a, types[name]) for name, a in arrays.items()} if self.is_text else arrays
+
+    def fitting(self, types: Mapping[str, TensorType]) -> dict[str, Array]:
+        """The arrays named in `types`, if they are of these types. Raises `RunError`, which names the file."""
+        arrays = self.select(types)
+        try:
+            check_inputs(types, arrays)
+        except RunError as error:
+            raise RunError([replace(d, file=self.path) for d in error.diagnostics]) from None
+        return arrays
 
     def _of_text(self, name: str, array: Array, expected: TensorType) -> Array:
         """Numbers from text, in the expected dtype. Raises `RunError` if more than precision is lost."""

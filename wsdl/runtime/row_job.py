@@ -11,7 +11,6 @@ from typing import Any
 
 from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.run_error import RunError, fail
-from wsdl.runtime.arrays import check_inputs
 from wsdl.runtime.columns import grouped
 from wsdl.runtime.data import data_of_table
 from wsdl.runtime.parquet import ParquetReader
@@ -72,12 +71,11 @@ def job_of(path: str, first: Any, model: PortableModel, session: Session) -> Row
     `RunError` if the model doesn't run row by row, or the columns don't fit."""
     _require_rows(session)
     columns, types = grouped(path, first.schema.names), session.inputs
-    arrays = data_of_table(Path(path), first).select(types)
+    data = data_of_table(Path(path), first)
     if len(first):
-        try:
-            check_inputs(types, arrays)
-        except RunError as error:
-            raise RunError([with_fields(d, file=path) for d in error.diagnostics]) from None
+        data.fitting(types)
+    else:
+        data.select(types)
     inputs = {name: columns[name] for name in types}
     read = {part for parts in inputs.values() for part in parts}
     kept = [name for name in first.schema.names if name not in read]
