@@ -117,9 +117,15 @@ def _stored(document: Document, name: Span) -> Iterator[str]:
     names = list(dict.fromkeys(tensor for slot in of_name for tensor in storage.readings[slot.path].tensors))
     tensors = [inventory.stored[tensor] for tensor in names]
     elements, bytes = sum(tensor.elements for tensor in tensors), sum(tensor.bytes for tensor in tensors)
-    yield f"{count(elements, 'parameter')} in {count(len(tensors), 'stored tensor')}, {size(bytes)}"
+    variant = next((d for d in document.tree.declarations if isinstance(d, tree.Variant) and _is_in(name, d)), None)
+    without = f", without the variant `{variant.name.text}`" if variant is not None else ""
+    yield f"{count(elements, 'parameter')} in {count(len(tensors), 'stored tensor')}, {size(bytes)}{without}"
     rows = [_row(path, alike, inventory) for path, alike in parts(inventory, names)]
     yield "\n".join(listed([*rows, *_computed(of_name, storage)]))
+
+
+def _is_in(name: Span, node: tree.Node) -> bool:
+    return name.source is node.span.source and node.span.start <= name.start < node.span.end
 
 
 def _row(path: str, alike: list[Tensor], inventory: Inventory) -> str:
